@@ -1,0 +1,48 @@
+/**
+ * Names of aggregates in the log. Dots separate tokens in a NATS subject, so UIDs travel with `-` for `.`, and any
+ * other text as lower hex: raw text off the wire never becomes part of a subject.
+ */
+
+/** A UID as this system accepts it: PS3.5 §9.1 allows digits and dots, 64 at most. */
+export const uidPattern = /^[0-9.]{1,64}$/;
+
+const shards = 16;
+
+/** FNV-1a, 32 bit: stable for good, since it names subjects in stored logs. */
+function shardOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return hash % shards;
+}
+
+function uidToken(uid: string): string {
+  if (!uidPattern.test(uid)) throw new RangeError('not a UID: digits and dots, 1 to 64 characters');
+  return uid.replaceAll('.', '-');
+}
+
+function hexToken(text: string): string {
+  return Buffer.from(text, 'utf8').toString('hex');
+}
+
+export function studySubject(studyInstanceUid: string): string {
+  return `study.${shardOf(studyInstanceUid)}.${uidToken(studyInstanceUid)}`;
+}
+export function instanceSubject(studyInstanceUid: string): string {
+  return `instance.${shardOf(studyInstanceUid)}.${uidToken(studyInstanceUid)}`;
+}
+/** @param key - See `patientKey`. */
+export function patientSubject(key: string): string {
+  return `patient.${shardOf(key)}.${hexToken(key)}`;
+}
+/** @param kind - `order` or `visit`. */
+export function orderSubject(kind: 'order' | 'visit', number: string): string {
+  return `order.${kind}.${hexToken(number)}`;
+}
+export function configSubject(kind: string, name: string): string {
+  return `config.${kind}.${hexToken(name)}`;
+}
+
+/** Identity of a patient: ID and issuer together. The same bare ID of two issuers is two people. */
+export function patientKey(id: string, issuer: string): string {
+  return `${id}^^^${issuer}`;
+}
