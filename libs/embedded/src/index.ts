@@ -1,0 +1,10 @@
+export { EmbeddedServerError } from './errors.ts';
+export type { EmbeddedErrorCode } from './errors.ts';
+export { fetchNatsServer } from './fetch-nats-server.ts';
+export { findNatsServer, natsServersHere } from './find-nats-server.ts';
+export type { FindOptions, FoundNatsServer } from './find-nats-server.ts';
+export { startNatsServer } from './nats-server.ts';
+export type { NatsServer, NatsServerOptions } from './nats-server.ts';
+export { startPostgres } from './postgres.ts';
+export type { PostgresOptions, PostgresServer } from './postgres.ts';
+export type { ServerLog } from './server-log.ts';
