@@ -80,13 +80,20 @@ export const emptyConfiguration: Configuration = {
 };
 
 /** Applies one change; older or equal versions than the one held change nothing. */
-export function evolveConfiguration(configuration: Configuration, change: ConfigurationChange): Configuration {
+export function evolveConfiguration(
+  configuration: Configuration,
+  change: ConfigurationChange,
+): Configuration {
   const key = `${change.kind}/${change.name}`;
   if ((configuration.versions.get(key) ?? 0) >= change.version) return configuration;
   const versions = new Map(configuration.versions).set(key, change.version);
   switch (change.kind) {
     case 'cluster':
-      return { ...configuration, versions, cluster: (change.value ?? undefined) as ClusterConfiguration | undefined };
+      return {
+        ...configuration,
+        versions,
+        cluster: (change.value ?? undefined) as ClusterConfiguration | undefined,
+      };
     case 'station':
       return { ...configuration, versions, stations: replaced(configuration.stations, change) };
     case 'link':
@@ -96,7 +103,10 @@ export function evolveConfiguration(configuration: Configuration, change: Config
   }
 }
 
-function replaced<Value>(entities: ReadonlyMap<string, Value>, change: ConfigurationChange): ReadonlyMap<string, Value> {
+function replaced<Value>(
+  entities: ReadonlyMap<string, Value>,
+  change: ConfigurationChange,
+): ReadonlyMap<string, Value> {
   const next = new Map(entities);
   if (change.value === null) next.delete(change.name);
   else next.set(change.name, change.value as Value);
@@ -115,7 +125,8 @@ export function stationOfPeer(configuration: Configuration, peer: string): Stati
 export function stationOfAeTitle(configuration: Configuration, aeTitle: string): Station | undefined {
   const named = configuration.stations.get(aeTitle);
   if (named) return named;
-  for (const station of configuration.stations.values()) if (station.alsoSendsAs.includes(aeTitle)) return station;
+  for (const station of configuration.stations.values())
+    if (station.alsoSendsAs.includes(aeTitle)) return station;
   return undefined;
 }
 

@@ -72,7 +72,13 @@ export type InstanceStoredEvent = EventEnvelope<'InstanceStored', InstanceStored
 export interface OrderPlaced {
   readonly accessionNumber: string;
   readonly accessionIssuer?: string;
-  readonly patient: { readonly id: string; readonly issuer: string; readonly name?: string; readonly birthDate?: string; readonly sex?: string };
+  readonly patient: {
+    readonly id: string;
+    readonly issuer: string;
+    readonly name?: string;
+    readonly birthDate?: string;
+    readonly sex?: string;
+  };
   readonly studyInstanceUid?: string;
   readonly modality?: string;
   readonly procedure?: string;

@@ -1,5 +1,6 @@
 /** Plain JSON. */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /**
  * Last-writer-wins register, ordered by rank, then hlc, then origin, then the canonical bytes of the value.

@@ -2,7 +2,9 @@
  * What services of one cluster ask each other over NATS request/reply. Each entry names subject, request and answer;
  * streamed answers are many `Answer`s. Identifiers and rows are data sets in the DICOM JSON Model (PS3.18 Annex F.2).
  */
-export type DataSetJson = { readonly [tag: string]: { readonly vr: string; readonly Value?: readonly unknown[] } };
+export type DataSetJson = {
+  readonly [tag: string]: { readonly vr: string; readonly Value?: readonly unknown[] };
+};
 
 export type QueryLevel = 'PATIENT' | 'STUDY' | 'SERIES' | 'IMAGE';
 
@@ -15,7 +17,11 @@ export interface FindRequest {
    * Who asks. `station`: another system by standard C-FIND (External Queries). `client`: our own users and prefetch
    * (Internal Queries). `cluster`: a linked cluster; answered locally and, by a hub, onwards.
    */
-  readonly asker: { readonly kind: 'station' | 'client' | 'cluster'; readonly aeTitle?: string; readonly cluster?: string };
+  readonly asker: {
+    readonly kind: 'station' | 'client' | 'cluster';
+    readonly aeTitle?: string;
+    readonly cluster?: string;
+  };
   /** Only what is here. */
   readonly localOnly?: boolean;
   /** Only these clusters (ids), when asked. */
@@ -34,7 +40,8 @@ export interface ClusterOutcome {
   /** Tags (8 hex digits) of keys that this cluster could not apply. */
   readonly keysNotApplied: readonly string[];
 }
-export type FindAnswer = { readonly row: DataSetJson } | { readonly done: { readonly outcomes: readonly ClusterOutcome[] } };
+export type FindAnswer =
+  { readonly row: DataSetJson } | { readonly done: { readonly outcomes: readonly ClusterOutcome[] } };
 
 /** `query.locate`, streamed, answered by query-federator: the local objects of a retrieve, and who else holds the study. */
 export interface LocateRequest {
@@ -62,7 +69,11 @@ export type LocateAnswer =
         readonly complete: boolean;
         readonly expectedInstances?: number;
         /** `peer` = name of the link; `aeTitle` = where to send the C-MOVE (the next hop towards the holder). */
-        readonly sources: readonly { readonly peer: string; readonly aeTitle: string; readonly holder: string }[];
+        readonly sources: readonly {
+          readonly peer: string;
+          readonly aeTitle: string;
+          readonly holder: string;
+        }[];
       }[];
     };
 
@@ -92,7 +103,13 @@ export interface DimseFindRequest {
 }
 export type DimseFindAnswer =
   | { readonly row: DataSetJson }
-  | { readonly done: { readonly status: number; readonly errorComment?: string; readonly sopClassUid?: string } };
+  | {
+      readonly done: {
+        readonly status: number;
+        readonly errorComment?: string;
+        readonly sopClassUid?: string;
+      };
+    };
 
 /** `dimse.store`, answered by dimse-edge: one small object (a linked update) to a station. The data set is the attachment, 480 KiB at most. */
 export interface DimseStoreRequest {
@@ -115,7 +132,10 @@ export interface DimseStoreAnswer {
 export interface RetrieveRequest {
   readonly studyInstanceUid: string;
   /** Exactly the objects wanted, by series; absent: the whole study. */
-  readonly series?: readonly { readonly seriesInstanceUid: string; readonly sopInstanceUids?: readonly string[] }[];
+  readonly series?: readonly {
+    readonly seriesInstanceUid: string;
+    readonly sopInstanceUids?: readonly string[];
+  }[];
   /** AE titles to pull from, in order; absent: asked of `query.locate`. */
   readonly sources?: readonly { readonly peer: string; readonly aeTitle: string }[];
   readonly reason: 'user' | 'move' | 'objects-missing' | 'prefetch';
@@ -128,6 +148,32 @@ export type RetrieveAnswer =
         readonly outcome: 'complete' | 'partial' | 'failed';
         readonly arrived: number;
         readonly missing: readonly string[];
+        readonly detail?: string;
+      };
+    };
+
+/**
+ * `dimse.send`, streamed, answered by dimse-edge: C-STORE of the objects of a study that are here to a station (a linked
+ * cluster's edge, or any other). Progress (at least every 5 s), then one `{done}`. Sends originals as they lie on disk; objects of
+ * the study that are elsewhere are not fetched first.
+ */
+export interface SendRequest {
+  readonly aeTitle: string;
+  readonly studyInstanceUid: string;
+  /** Exactly these objects; absent: all that are here. */
+  readonly sopInstanceUids?: readonly string[];
+  readonly reason: 'user' | 'prefetch';
+  readonly deadlineMs: number;
+}
+export type SendAnswer =
+  | { readonly sent: number }
+  | {
+      readonly done: {
+        /** `complete`: the station answered success (or a warning) to every object, and there was at least one. */
+        readonly outcome: 'complete' | 'partial' | 'failed';
+        readonly sent: number;
+        /** SOP Instance UIDs that the station refused or that could not be offered. */
+        readonly failed: readonly string[];
         readonly detail?: string;
       };
     };
@@ -162,6 +208,7 @@ export const requestSubjects = {
   dimseFind: 'dimse.find',
   dimseStore: 'dimse.store',
   retrieve: 'dimse.retrieve',
+  send: 'dimse.send',
   linkedUpdate: 'relay.receive',
   linkState: 'relay.link-state',
 } as const;

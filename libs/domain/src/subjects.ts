@@ -42,7 +42,15 @@ export function configSubject(kind: string, name: string): string {
   return `config.${kind}.${hexToken(name)}`;
 }
 
-/** Identity of a patient: ID and issuer together. The same bare ID of two issuers is two people. */
+/**
+ * Identity of a patient: ID and issuer together. The same bare ID of two issuers is two people. A `^` or `\` inside
+ * either part is escaped as in HL7 v2 §2.7, so that two pairs never share a key.
+ */
 export function patientKey(id: string, issuer: string): string {
-  return `${id}^^^${issuer}`;
+  return `${escaped(id)}^^^${escaped(issuer)}`;
+}
+
+function escaped(part: string): string {
+  if (!/[\^\\]/.test(part)) return part;
+  return part.replaceAll('\\', '\\E\\').replaceAll('^', '\\S\\');
 }

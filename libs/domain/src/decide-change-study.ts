@@ -1,0 +1,227 @@
+import { canonicalJson, own } from './canonical.ts';
+import type { ChangeStudy, DecideContext, Decision, Refusal, StudyState } from './commands.ts';
+import { eventWriter } from './event-writer.ts';
+import type { EventWriter } from './event-writer.ts';
+import type { ChangeEvent, ChangeType } from './events.ts';
+import type { PatientReference } from './headers.ts';
+import { lwwRegister, mapEntries } from './holders.ts';
+import { reportKey } from './reports.ts';
+import type { JsonValue, LwwRegister, MapRegister, RegisterMap } from './registers.ts';
+import { patientKey } from './subjects.ts';
+
+/** The patient that a study belongs to; undefined while that is not known. */
+export function patientOf(study: RegisterMap): PatientReference | undefined {
+  const value = lwwRegister(study, 'patient')?.value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const record = value as { readonly [key: string]: JsonValue };
+  const id = own(record, 'id');
+  const issuer = own(record, 'issuer');
+  return typeof id === 'string' && typeof issuer === 'string' ? { id, issuer } : undefined;
+}
+
+/** The patient key that a study would have after this command: whose state `decide` needs beside the present one's. */
+export function patientKeysOf(command: ChangeStudy, study: RegisterMap): readonly string[] {
+  const present = patientOf(study);
+  if (!present) return [];
+  const wanted = wantedPatient(command, present);
+  return [...new Set([patientKey(present.id, present.issuer), patientKey(wanted.id, wanted.issuer)])];
+}
+
+function wantedPatient(command: ChangeStudy, present: PatientReference): PatientReference {
+  const id = command.patient?.id ?? present.id;
+  return { id, issuer: command.patient?.issuer ?? present.issuer };
+}
+
+/** Decides `ChangeStudy` on a study that is known. One stamp covers all its events. */
+export function decideChangeStudy(command: ChangeStudy, state: StudyState, context: DecideContext): Decision {
+  const refused = invalid(command);
+  if (refused) return { refused };
+  const present = patientOf(state.study) ?? { id: '', issuer: '' };
+  const wanted = wantedPatient(command, present);
+  const patient = own(state.patients, patientKey(wanted.id, wanted.issuer)) ?? {};
+  const texts = changedTexts(state.study, {
+    accessionNumber: command.accessionNumber,
+    studyDescription: command.studyDescription,
+  });
+  const location = changedTexts(state.study, { patientLocation: command.patientLocation });
+  const studyStatus = changedTexts(state.study, { studyStatus: command.studyStatus });
+  const { name, birthDate, sex } = command.patient ?? {};
+  const demographics = changedTexts(patient, { name, birthDate, sex });
+  const replaced = [
+    lwwRegister(state.study, 'patient'),
+    ...[...texts, ...location, ...studyStatus].map(([register]) => lwwRegister(state.study, register)),
+    ...demographics.map(([register]) => lwwRegister(patient, register)),
+    ...Object.values(mapEntries(state.study, 'reportMoves')).map((move) =>
+      move.t === 'lww' ? move : undefined,
+    ),
+  ];
+  const writer = eventWriter(context, replaced);
+  const rank = context.rank ?? 1;
+  const of = (registers: RegisterMap, changes: Texts): RegisterMap =>
+    written(writer, rank, registers, changes);
+
+  const events: ChangeEvent[] = [];
+  const study = (
+    type: ChangeType,
+    registers: RegisterMap,
+    intent: { readonly [key: string]: unknown },
+  ): void => {
+    if (Object.keys(registers).length === 0) return;
+    const change = { aggregate: 'study' as const, registers, intent, by: command.by };
+    events.push(writer.event(type, command.studyInstanceUid, change));
+  };
+  const moved = canonicalJson(present) !== canonicalJson(wanted);
+  const reference = lwwRegister(state.study, 'patient');
+  study(
+    'StudyDemographicsChanged',
+    {
+      ...of(state.study, texts),
+      ...(moved
+        ? {
+            patient: writer.register(
+              { id: wanted.id, issuer: wanted.issuer },
+              Math.max(rank, reference?.rank ?? 0),
+            ),
+          }
+        : {}),
+      ...movedReports(state.study, texts, writer, rank),
+    },
+    { ...Object.fromEntries(texts), ...(moved ? { patient: wanted } : {}) },
+  );
+  study('PatientLocationChanged', of(state.study, location), Object.fromEntries(location));
+  study('StudyStatusChanged', of(state.study, studyStatus), Object.fromEntries(studyStatus));
+  if (command.comment) {
+    study('StudyCommented', commentRegister(command.comment, context, writer), {});
+  }
+  const own_ = {
+    ...(moved ? carriedOver(state, present, wanted, patient) : {}),
+    ...of(patient, demographics),
+  };
+  if (Object.keys(own_).length > 0) {
+    const change = {
+      aggregate: 'patient' as const,
+      registers: own_,
+      intent: Object.fromEntries(demographics),
+      by: command.by,
+    };
+    events.push(writer.event('PatientDemographicsChanged', patientKey(wanted.id, wanted.issuer), change));
+  }
+  return { events };
+}
+
+type Texts = readonly (readonly [name: string, text: string])[];
+
+/** The wanted texts that differ from what the registers say. */
+function changedTexts(
+  registers: RegisterMap,
+  wanted: { readonly [name: string]: string | undefined },
+): Texts {
+  return Object.entries(wanted).flatMap(([name, text]) => {
+    if (text === undefined) return [];
+    const present = lwwRegister(registers, name);
+    return (present?.value ?? '') === text ? [] : [[name, text] as const];
+  });
+}
+
+/** An edit never ranks below the value that its author saw and replaces: correcting the RIS is a fixup. */
+function written(writer: EventWriter, rank: number, registers: RegisterMap, changes: Texts): RegisterMap {
+  return Object.fromEntries(
+    changes.map(([name, text]) => {
+      const present = lwwRegister(registers, name);
+      return [name, writer.register(text, Math.max(rank, present?.rank ?? 0))];
+    }),
+  );
+}
+
+function commentRegister(
+  comment: { readonly text: string; readonly author: string },
+  context: DecideContext,
+  writer: EventWriter,
+): RegisterMap {
+  const value = { text: comment.text, author: comment.author, at: context.now.toISOString() };
+  const entries = Object.fromEntries([[context.newId(), writer.register(value, 1)]]);
+  return { comments: { t: 'map', entries } };
+}
+
+/** A corrected accession number takes its report along; correcting back clears the way. */
+function movedReports(study: RegisterMap, texts: Texts, writer: EventWriter, rank: number): RegisterMap {
+  const to = texts.find(([name]) => name === 'accessionNumber')?.[1];
+  const from = reportKey(study, '');
+  const reports = mapEntries(study, 'reports');
+  if (!to || from === '' || from === to) return {};
+  const hasReport = Object.keys(reports).some((key) => reportKey(study, key) === from);
+  const returns = lwwRegister(mapEntries(study, 'reportMoves'), to) !== undefined;
+  if (!hasReport && !returns) return {};
+  const entries: [string, LwwRegister][] = [[from, writer.register(to, rank)]];
+  if (returns) entries.push([to, writer.register(null, rank)]);
+  const reportMoves: MapRegister = { t: 'map', entries: Object.fromEntries(entries) };
+  return { reportMoves };
+}
+
+/**
+ * A study that moves to a patient of whom nothing is known takes the demographics along, below everything that will
+ * ever be said of that patient.
+ */
+function carriedOver(
+  state: StudyState,
+  present: PatientReference,
+  wanted: PatientReference,
+  known: RegisterMap,
+): RegisterMap {
+  const register = (value: JsonValue): LwwRegister => ({ t: 'lww', value, rank: 0, hlc: '', origin: '' });
+  const identity = { id: register(wanted.id), issuer: register(wanted.issuer) };
+  if (Object.keys(known).length > 0) return {};
+  const before = own(state.patients, patientKey(present.id, present.issuer)) ?? {};
+  const carried = ['name', 'birthDate', 'sex'].flatMap((name) => {
+    const value = lwwRegister(before, name)?.value;
+    return value === undefined ? [] : [[name, register(value)] as const];
+  });
+  return { ...Object.fromEntries(carried), ...identity };
+}
+
+const limits: readonly (readonly [
+  pointer: string,
+  of: (command: ChangeStudy) => string | undefined,
+  limit: number,
+])[] = [
+  ['/patient/id', (command) => command.patient?.id, 64],
+  ['/patient/issuer', (command) => command.patient?.issuer, 64],
+  ['/patient/name', (command) => command.patient?.name, 324],
+  ['/accessionNumber', (command) => command.accessionNumber, 16],
+  ['/studyDescription', (command) => command.studyDescription, 64],
+  ['/patientLocation', (command) => command.patientLocation, 64],
+  ['/studyStatus', (command) => command.studyStatus, 16],
+  ['/comment/text', (command) => command.comment?.text, 10_240],
+  ['/comment/author', (command) => command.comment?.author, 256],
+];
+
+/** Longest values are those of the VRs (PS3.5 §6.2): LO 64, SH 16, CS 16, PN 3 × 64 and more, LT 10 240. */
+function invalid(command: ChangeStudy): Refusal | undefined {
+  const refusal = (pointer: string, detail: string): Refusal => ({ code: 'VALUE_INVALID', pointer, detail });
+  for (const [pointer, of, limit] of limits) {
+    const text = of(command);
+    if (text === undefined) continue;
+    if ([...text].length > limit) return refusal(pointer, `longer than ${limit} characters`);
+    if (pointer !== '/comment/text' && hasControls(text))
+      return refusal(pointer, 'contains a control character');
+  }
+  const { birthDate, sex } = command.patient ?? {};
+  if (command.patient?.id === '') return refusal('/patient/id', 'must not be empty');
+  if (command.comment?.text === '') return refusal('/comment/text', 'must not be empty');
+  if (birthDate && !isDate(birthDate)) return refusal('/patient/birthDate', 'not a date YYYYMMDD');
+  if (sex && !['M', 'F', 'O'].includes(sex)) return refusal('/patient/sex', 'not one of M, F, O');
+  return undefined;
+}
+
+function hasControls(text: string): boolean {
+  return /\p{Cc}/u.test(text);
+}
+
+function isDate(text: string): boolean {
+  const match = /^(\d{4})(\d\d)(\d\d)$/.exec(text);
+  if (!match) return false;
+  const date = new Date(`${match[1]}-${match[2]}-${match[3]}T00:00:00Z`);
+  return (
+    !Number.isNaN(date.getTime()) && date.toISOString().startsWith(`${match[1]}-${match[2]}-${match[3]}`)
+  );
+}

@@ -1,0 +1,196 @@
+import { canonicalJson, own } from './canonical.ts';
+import type {
+  AnnounceObjects,
+  ChangeReportStatus,
+  DecideContext,
+  Decision,
+  RecordHolding,
+  RefusalCode,
+  StudyCommand,
+  StudyState,
+} from './commands.ts';
+import { decideChangeStudy } from './decide-change-study.ts';
+import { eventWriter } from './event-writer.ts';
+import { holdingOf, homeOf, lwwRegister, mapEntries } from './holders.ts';
+import type { JsonValue, Register, RegisterMap } from './registers.ts';
+import {
+  openRevisions,
+  firstOpener,
+  isReportStatus,
+  reportChange,
+  reportKey,
+  statusRank,
+} from './reports.ts';
+import type { ReportEntry } from './reports.ts';
+
+/**
+ * Decides a command on a folded state: the events that carry it out, or why not. Pure: clock and ids are in the
+ * context. No events means that the state is already as the command wants it, which is a success: setting APPROVED
+ * twice is one change, and the first who approved stands.
+ *
+ * @param state - Folded to the sequence that the events will be appended after.
+ * @returns Events whose `subject` is the aggregate: Study Instance UID, or patient key.
+ */
+export function decide(command: StudyCommand, state: StudyState, context: DecideContext): Decision {
+  switch (command.type) {
+    case 'RecordHolding':
+      return recordHolding(command, state, context);
+    case 'AnnounceObjects':
+      return announceObjects(command, state, context);
+    case 'ChangeReportStatus':
+      return isKnown(state) ? changeReportStatus(command, state, context) : studyUnknown(command);
+    case 'ChangeStudy':
+      return isKnown(state) ? decideChangeStudy(command, state, context) : studyUnknown(command);
+    default:
+      throw new TypeError(`no such command: ${String((command as { type?: unknown }).type)}`);
+  }
+}
+
+/** A study is known once it is known whose it is; a hub and a copy that awaits its state know less. */
+function isKnown(state: StudyState): boolean {
+  return lwwRegister(state.study, 'patient') !== undefined;
+}
+
+function studyUnknown(command: StudyCommand): Decision {
+  return refuse('STUDY_UNKNOWN', `study ${command.studyInstanceUid} is not known here`);
+}
+
+function refuse(code: RefusalCode, detail: string, pointer?: string): Decision {
+  return { refused: { code, detail, ...(pointer === undefined ? {} : { pointer }) } };
+}
+
+const textLimits = { subStatus: 64, by: 256, at: 40, reportId: 64, url: 2048, accessionNumber: 16 } as const;
+
+function changeReportStatus(
+  command: ChangeReportStatus,
+  state: StudyState,
+  context: DecideContext,
+): Decision {
+  if (!isReportStatus(command.status)) return refuse('VALUE_INVALID', 'not a report status', '/status');
+  for (const [name, limit] of Object.entries(textLimits)) {
+    if ((command[name as keyof typeof textLimits]?.length ?? 0) > limit)
+      return refuse('VALUE_INVALID', `longer than ${limit} characters`, `/${name}`);
+  }
+  const key = reportKey(state.study, command.accessionNumber ?? '');
+  const open = openRevisions(state.study, key);
+  const [shown] = open;
+  const rank = statusRank(command.status);
+  const presentRank = shown ? statusRank(shown.entry.status) : 0;
+  const goesBack = open.some(({ entry }) => statusRank(entry.status) > rank) && rank < presentRank;
+  if (goesBack && command.reopen !== true)
+    return refuse('STATUS_WOULD_GO_BACK', `the report is ${shown?.entry.status}: reopen it to go back`);
+
+  const entry = nextEntry(command, shown?.entry);
+  const isThere = !goesBack && shown?.entry.status === command.status && !bringsDetails(command, shown.entry);
+  if (isThere || (!shown && rank === 0)) return { events: [] };
+
+  const replaced = open.map(({ register }) => register);
+  const writer = eventWriter(context, replaced);
+  const register = writer.register(entry as unknown as JsonValue, rank);
+  // Every opener of the revision that stands lower is raised: its author has seen them all as one report.
+  const names = goesBack
+    ? [`${(shown?.revision ?? 0) + 1}.${context.cluster}`]
+    : shown
+      ? open
+          .filter((item) => statusRank(item.entry.status) <= rank)
+          .map((item) => `${item.revision}.${item.opener}`)
+      : [`1.${firstOpener}`];
+  const registers = reportChange(key, Object.fromEntries(names.map((name) => [name, register])));
+  const intent = { status: command.status, ...(goesBack ? { reopen: true } : {}), accessionNumber: key };
+  const by = command.by;
+  return {
+    events: [
+      writer.event('ReportStatusChanged', command.studyInstanceUid, {
+        aggregate: 'study',
+        registers,
+        intent,
+        by,
+      }),
+    ],
+  };
+}
+
+/** Details that a repeat of the present status may add; who repeats it and when does not count. */
+function bringsDetails(command: ChangeReportStatus, entry: ReportEntry): boolean {
+  return (
+    (command.subStatus !== undefined && command.subStatus !== entry.subStatus) ||
+    (command.reportId !== undefined && command.reportId !== entry.reportId) ||
+    (command.url !== undefined && command.url !== entry.url)
+  );
+}
+
+function nextEntry(command: ChangeReportStatus, present: ReportEntry | undefined): ReportEntry {
+  const stays = present?.status === command.status;
+  return {
+    status: command.status,
+    subStatus: command.subStatus ?? '',
+    by: command.by ?? (stays ? present.by : ''),
+    at: command.at ?? (stays ? present.at : ''),
+    reportId: command.reportId ?? present?.reportId ?? '',
+    url: command.url ?? present?.url ?? '',
+  };
+}
+
+function recordHolding(command: RecordHolding, state: StudyState, context: DecideContext): Decision {
+  const holding = {
+    holds: command.holds,
+    complete: command.complete,
+    instanceCount: command.instanceCount,
+    scope: command.scope,
+    availability: command.availability ?? (command.holds ? 'ONLINE' : 'UNAVAILABLE'),
+  };
+  const present = holdingOf(state.study, context.cluster);
+  const becomesHome = command.holds && command.mayBecomeHome !== false && homeOf(state.study) === undefined;
+  const changed =
+    canonicalJson(present ?? { ...holding, holds: false }) !== canonicalJson(holding) ||
+    (present === undefined && command.holds);
+  if (!changed && !becomesHome) return { events: [] };
+
+  const ours = lwwRegister(mapEntries(state.study, 'holders'), context.cluster);
+  const writer = eventWriter(context, [ours, lwwRegister(state.study, 'home')]);
+  const entry: Register = writer.register(holding, 1);
+  const registers: RegisterMap = {
+    holders: { t: 'map', entries: Object.fromEntries([[context.cluster, entry]]) },
+    // The rank of a home is its term: a transfer takes the next one.
+    ...(becomesHome ? { home: writer.register({ cluster: context.cluster }, 1) } : {}),
+  };
+  return {
+    events: [
+      writer.event('HolderChanged', command.studyInstanceUid, {
+        aggregate: 'study',
+        registers,
+        intent: { cluster: context.cluster, ...holding },
+      }),
+    ],
+  };
+}
+
+function announceObjects(command: AnnounceObjects, state: StudyState, context: DecideContext): Decision {
+  if (!/^[0-9a-f]{64}$/.test(command.digest)) return refuse('VALUE_INVALID', 'not a SHA-256', '/digest');
+  const value = { count: command.count, digest: command.digest };
+  const present = lwwRegister(state.study, 'objects');
+  if (present && canonicalJson(present.value) === canonicalJson(value)) return { events: [] };
+  const writer = eventWriter(context, [present]);
+  const registers: RegisterMap = { objects: writer.register(value, 1) };
+  return {
+    events: [
+      writer.event('StudyObjectsChanged', command.studyInstanceUid, {
+        aggregate: 'study',
+        registers,
+        intent: value,
+      }),
+    ],
+  };
+}
+
+/** Digest of the newest object manifest that was announced, with its count. */
+export function announcedObjects(
+  study: RegisterMap,
+): { readonly count: number; readonly digest: string } | undefined {
+  const value = lwwRegister(study, 'objects')?.value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const record = value as { readonly [key: string]: JsonValue };
+  const count = own(record, 'count');
+  const manifest = own(record, 'digest');
+  return typeof count === 'number' && typeof manifest === 'string' ? { count, digest: manifest } : undefined;
+}

@@ -1,0 +1,113 @@
+export { canonicalJson, compareText, own } from './canonical.ts';
+export type {
+  AnnounceObjects,
+  ChangeReportStatus,
+  ChangeStudy,
+  DecideContext,
+  Decision,
+  RecordHolding,
+  Refusal,
+  RefusalCode,
+  StudyCommand,
+  StudyState,
+} from './commands.ts';
+export {
+  emptyConfiguration,
+  evolveConfiguration,
+  linkAllows,
+  linkOfStation,
+  stationOfAeTitle,
+  stationOfPeer,
+} from './configuration.ts';
+export type {
+  ClusterConfiguration,
+  Configuration,
+  ConfigurationChange,
+  ConfigurationChangedEvent,
+  ConfigurationKind,
+  Link,
+  LinkOption,
+  LinkSwitch,
+  Station,
+  StationKind,
+} from './configuration.ts';
+export { announcedObjects, decide } from './decide.ts';
+export { patientKeysOf, patientOf } from './decide-change-study.ts';
+export { digest, sha256 } from './digest.ts';
+export type { EventEnvelope, StoredEvent } from './envelope.ts';
+export { lwwValue } from './events.ts';
+export type {
+  Change,
+  ChangeEvent,
+  ChangeType,
+  HeaderAttributes,
+  InstanceStored,
+  InstanceStoredEvent,
+  ObjectManifest,
+  OrderPlaced,
+  OrderPlacedEvent,
+  VisitBooked,
+  VisitBookedEvent,
+} from './events.ts';
+export { headerPatient, headerRegisters, unidentifiedIssuer } from './headers.ts';
+export type { HeaderRegisters, PatientReference } from './headers.ts';
+export { isStamp, nextStamp, observe, stampLimit, stampMilliseconds, tick } from './hlc.ts';
+export { holders, holdersOf, holdingOf, homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+export type { Holder, Holding } from './holders.ts';
+export { buildManifest, manifestDigest, manifestObjects, missingObjects } from './manifest.ts';
+export type { ManifestObject } from './manifest.ts';
+export { mergeRegister, mergeRegisters } from './merge.ts';
+export { incomingLimits, isMalformed, parseEvent, parseManifest, parseRegisters } from './parse.ts';
+export type { Malformed } from './parse.ts';
+export { personNameJson, personNameText } from './person-name.ts';
+export type { PersonNameJson } from './person-name.ts';
+export type { JsonValue, LwwRegister, MapRegister, MaxRegister, Register, RegisterMap } from './registers.ts';
+export {
+  firstOpener,
+  isReportStatus,
+  reportKey,
+  reportStatuses,
+  reportsOf,
+  statusRank,
+  studyReportStatus,
+} from './reports.ts';
+export type { Report, ReportEntry, ReportStatus } from './reports.ts';
+export { requestSubjects } from './requests.ts';
+export type {
+  ClusterOutcome,
+  DataSetJson,
+  DimseFindAnswer,
+  DimseFindRequest,
+  DimseStoreAnswer,
+  DimseStoreRequest,
+  EchoAnswer,
+  EchoRequest,
+  FindAnswer,
+  FindRequest,
+  LinkedUpdateAnswer,
+  LinkedUpdateReceived,
+  LinkStateAnswer,
+  LinkStateRequest,
+  LocateAnswer,
+  LocatedInstance,
+  LocateRequest,
+  QueryLevel,
+  RetrieveAnswer,
+  RetrieveRequest,
+  RoutesAnswer,
+  SendAnswer,
+  SendRequest,
+} from './requests.ts';
+export { mergeLinkMaps, nextHops, peersTowards } from './routes.ts';
+export type { LinkMap, NeighbourList } from './routes.ts';
+export { commentsOf, greatestStamp, studyView } from './study-view.ts';
+export type { StudyComment, StudyView } from './study-view.ts';
+export {
+  configSubject,
+  instanceSubject,
+  orderSubject,
+  patientKey,
+  patientSubject,
+  studySubject,
+  uidPattern,
+} from './subjects.ts';

@@ -1,0 +1,115 @@
+import { compareText, own } from './canonical.ts';
+import { patientOf } from './decide-change-study.ts';
+import { holders, homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+import type { Holder } from './holders.ts';
+import { stampMilliseconds } from './hlc.ts';
+import type { JsonValue, Register, RegisterMap } from './registers.ts';
+import { reportsOf, studyReportStatus } from './reports.ts';
+import type { Report, ReportStatus } from './reports.ts';
+import { patientKey } from './subjects.ts';
+
+/** A comment on a study. */
+export interface StudyComment {
+  readonly id: string;
+  readonly text: string;
+  readonly author: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+/** A study as every interface gives it, minus what only an index of its objects knows. Unknown text is ''. */
+export interface StudyView {
+  readonly patient: {
+    readonly id: string;
+    readonly issuer: string;
+    readonly name: string;
+    readonly birthDate: string;
+    readonly sex: string;
+    readonly globalId: string;
+  };
+  readonly accessionNumber: string;
+  readonly studyDate: string;
+  readonly studyTime: string;
+  readonly studyDescription: string;
+  readonly studyId: string;
+  readonly referringPhysicianName: string;
+  readonly reportStatus: ReportStatus;
+  readonly reports: readonly Report[];
+  readonly studyStatus: string;
+  readonly patientLocation: string;
+  readonly comments: readonly StudyComment[];
+  readonly homeCluster: string | null;
+  readonly holders: readonly Holder[];
+  /** Wall clock of the newest edit, RFC 3339; null when only headers spoke. For people. */
+  readonly stateAsOf: string | null;
+}
+
+/**
+ * What the registers of a study and its patient say.
+ * @param patients - By patient key; the study's own patient is looked up.
+ */
+export function studyView(
+  study: RegisterMap,
+  patients: { readonly [patientKey: string]: RegisterMap },
+): StudyView {
+  const reference = patientOf(study);
+  const patient = (reference && own(patients, patientKey(reference.id, reference.issuer))) ?? {};
+  const newest = stampMilliseconds(greatestStamp(study, greatestStamp(patient, '')));
+  return {
+    patient: {
+      id: reference?.id ?? '',
+      // The issuer of a study without Patient ID is ours, made so that strangers stay apart: nobody issued it.
+      issuer: reference && reference.id !== '' ? reference.issuer : '',
+      name: registerText(patient, 'name'),
+      birthDate: registerText(patient, 'birthDate'),
+      sex: registerText(patient, 'sex'),
+      globalId: registerText(patient, 'globalId'),
+    },
+    accessionNumber: registerText(study, 'accessionNumber'),
+    studyDate: registerText(study, 'studyDate'),
+    studyTime: registerText(study, 'studyTime'),
+    studyDescription: registerText(study, 'studyDescription'),
+    studyId: registerText(study, 'studyId'),
+    referringPhysicianName: registerText(study, 'referringPhysicianName'),
+    reportStatus: studyReportStatus(study),
+    reports: reportsOf(study),
+    studyStatus: registerText(study, 'studyStatus'),
+    patientLocation: registerText(study, 'patientLocation'),
+    comments: commentsOf(study),
+    homeCluster: homeOf(study) ?? null,
+    holders: holders(study),
+    stateAsOf: newest === undefined ? null : new Date(newest).toISOString(),
+  };
+}
+
+/** Comments, oldest first. */
+export function commentsOf(study: RegisterMap): readonly StudyComment[] {
+  const comments = mapEntries(study, 'comments');
+  return Object.keys(comments)
+    .flatMap((id) => {
+      const register = lwwRegister(comments, id);
+      const value = register?.value;
+      if (!register || typeof value !== 'object' || value === null) return [];
+      const record = value as { readonly [key: string]: JsonValue };
+      const text = (name: string): string => {
+        const member = own(record, name);
+        return typeof member === 'string' ? member : '';
+      };
+      return [{ hlc: register.hlc, id, text: text('text'), author: text('author'), at: text('at') }];
+    })
+    .sort((a, b) => compareText(a.hlc, b.hlc) || compareText(a.id, b.id))
+    .map(({ id, text, author, at }) => ({ id, text, author, at }));
+}
+
+/** The greatest stamp in a state: what a reader has seen (ETag), and what an edit must beat. */
+export function greatestStamp(state: RegisterMap, least = ''): string {
+  let greatest = least;
+  const visit = (register: Register): void => {
+    if (register?.t === 'lww' && typeof register.hlc === 'string' && register.hlc > greatest)
+      greatest = register.hlc;
+    if (register?.t === 'map' && typeof register.entries === 'object' && register.entries !== null)
+      Object.values(register.entries).forEach(visit);
+  };
+  Object.values(state).forEach(visit);
+  return greatest;
+}
