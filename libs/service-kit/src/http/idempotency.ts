@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Database } from '../postgres/connect.ts';
+import type { Migration } from '../postgres/migrate.ts';
+import { Problem } from './problem.ts';
+
+/** What a write answers, in a form that can be repeated. */
+export interface WriteAnswer {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: { readonly [name: string]: string };
+}
+
+export interface Idempotency {
+  /**
+   * Does the work once per `Idempotency-Key` and route, and answers. A retry with the same key and body gets the first
+   * answer again (header `idempotency-replayed: true`). Without a key the work is simply done.
+   *
+   * The work gets an event id: random without a key, else derived from service, route and key, so that even a retry after
+   * a crash between append and answer is the same event. Only answers below 400 are kept; after an error the key is free.
+   *
+   * @throws {Problem} 400 bad key; 422 same key, other body; 409 the first request is still being worked on.
+   */
+  once(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    work: (eventId: string | undefined) => Promise<WriteAnswer>,
+  ): Promise<FastifyReply>;
+}
+
+/** Add to a service's migrations. */
+export const idempotencyMigration: Migration = {
+  name: 'kit-0001-idempotency-key',
+  up: (db) =>
+    sql`create table if not exists idempotency_key (
+      key_hash text primary key, body_hash text not null, started_at timestamptz not null default now(),
+      status integer, headers jsonb, body jsonb)`.execute(db),
+};
+
+const keptHours = 24;
+/** After this long without an answer the first request is taken for dead. */
+const abandonedSeconds = 60;
+const keyPattern = /^[\x21-\x7e]{1,255}$/;
+
+type Row = {
+  body_hash: string;
+  status: number | null;
+  headers: Record<string, string> | null;
+  body: unknown;
+};
+
+/** @param options.service - Part of every derived event id. */
+export function createIdempotency(options: { db: Database; service: string }): Idempotency {
+  const { db, service } = options;
+  let cleanedAt = Number.NEGATIVE_INFINITY;
+
+  const clean = async (): Promise<void> => {
+    if (performance.now() - cleanedAt < 600_000) return;
+    cleanedAt = performance.now();
+    await sql`delete from idempotency_key where started_at < now() - make_interval(hours => ${keptHours})`.execute(
+      db,
+    );
+  };
+
+  /** @returns The answer to repeat; undefined when the work is ours to do. */
+  const begin = async (keyHash: string, bodyHash: string): Promise<Row | undefined> => {
+    const begun = await sql`insert into idempotency_key (key_hash, body_hash) values (${keyHash}, ${bodyHash})
+      on conflict (key_hash) do update set started_at = now(), body_hash = excluded.body_hash,
+        status = null, headers = null, body = null
+      where idempotency_key.started_at < now() - make_interval(hours => ${keptHours})
+        or (idempotency_key.status is null and idempotency_key.body_hash = excluded.body_hash
+            and idempotency_key.started_at < now() - make_interval(secs => ${abandonedSeconds}))
+      returning key_hash`.execute(db);
+    if (begun.rows.length === 1) return undefined;
+    const found = await sql<Row>`select body_hash, status, headers, body from idempotency_key
+      where key_hash = ${keyHash}`.execute(db);
+    const row = found.rows[0];
+    if (row && row.body_hash !== bodyHash) {
+      const detail = 'This Idempotency-Key was used with another body.';
+      throw new Problem(422, undefined, { detail, code: 'IDEMPOTENCY_KEY_REUSED' });
+    }
+    if (!row || row.status === null) {
+      const detail = 'The first request with this Idempotency-Key is still being worked on.';
+      throw new Problem(409, undefined, { detail, code: 'IN_PROGRESS', headers: { 'retry-after': '1' } });
+    }
+    return row;
+  };
+
+  return {
+    once: async (request, reply, work) => {
+      const key = request.headers['idempotency-key'];
+      if (key === undefined) return send(reply, await work(undefined));
+      if (typeof key !== 'string' || !keyPattern.test(key)) {
+        throw new Problem(400, undefined, { detail: 'Idempotency-Key: 1 to 255 visible ASCII characters.' });
+      }
+      await clean();
+      const route = `${request.method} ${request.url.split('?')[0]}`;
+      const keyHash = sha256(JSON.stringify([route, key]));
+      const earlier = await begin(keyHash, sha256(JSON.stringify(request.body ?? null)));
+      if (earlier) {
+        reply.header('idempotency-replayed', 'true');
+        return send(reply, {
+          status: earlier.status ?? 200,
+          body: earlier.body,
+          headers: earlier.headers ?? {},
+        });
+      }
+      let answer: WriteAnswer;
+      try {
+        answer = await work(derivedEventId(service, route, key));
+      } catch (error) {
+        await sql`delete from idempotency_key where key_hash = ${keyHash} and status is null`.execute(db);
+        throw error;
+      }
+      await sql`update idempotency_key set status = ${answer.status},
+        headers = ${JSON.stringify(answer.headers ?? {})}::jsonb,
+        body = ${JSON.stringify(answer.body ?? null)}::jsonb where key_hash = ${keyHash}`.execute(db);
+      return send(reply, answer);
+    },
+  };
+}
+
+function send(reply: FastifyReply, answer: WriteAnswer): FastifyReply {
+  return reply
+    .code(answer.status)
+    .headers(answer.headers ?? {})
+    .send(answer.body ?? undefined);
+}
+
+/** The id of the event that a keyed request causes: a UUID (version 8, RFC 9562) from service, route and key. */
+export function derivedEventId(service: string, route: string, key: string): string {
+  const hex = sha256(JSON.stringify([service, route, key]));
+  const variant = ((Number.parseInt(hex.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

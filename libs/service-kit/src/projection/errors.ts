@@ -1,0 +1,10 @@
+/** A projection has stopped folding and will not go on by itself. Its rows stay as they were. */
+export class ProjectionHaltedError extends Error {
+  readonly code = 'PROJECTION_HALTED';
+  readonly remedy: string;
+  constructor(name: string, reason: string, remedy: string) {
+    super(`projection ${name} has halted: ${reason}`);
+    this.name = 'ProjectionHaltedError';
+    this.remedy = remedy;
+  }
+}
