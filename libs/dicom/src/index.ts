@@ -1,0 +1,36 @@
+export { isAeTitle } from './ae-title.ts';
+export {
+  binaryElement,
+  binaryOf,
+  bytesOfElement,
+  element,
+  itemsOf,
+  numberOf,
+  personName,
+  personNameText,
+  stringOf,
+  stringsOf,
+  withElement,
+  withoutElements,
+} from './data-set-json.ts';
+export type { DataElement, DataSetJson, PersonName } from './data-set-json.ts';
+export { groupOfCreator, isPrivateCreatorTag, isPrivateTag, vrOf } from './dictionary.ts';
+export { DataSetError } from './errors.ts';
+export type { DataSetErrorCode, DataSetErrorFacts } from './errors.ts';
+export {
+  creatorOf,
+  findPrivate,
+  linkElements,
+  privateBlock,
+  privateCreator,
+  privateTag,
+  readPrivate,
+  studyElements,
+} from './private-elements.ts';
+export { dimseStatus, isFailure, isPending, isWarning } from './status.ts';
+export { isImageSopClass, storageSopClasses } from './storage-sop-classes.ts';
+export { tags } from './tags.ts';
+export type { Keyword } from './tags.ts';
+export { transferSyntaxes, transferSyntaxOf } from './transfer-syntaxes.ts';
+export type { TransferSyntax } from './transfer-syntaxes.ts';
+export { isUid, uids } from './uids.ts';
