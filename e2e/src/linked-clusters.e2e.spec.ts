@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { openRawAssociation } from '@isthmus/testing';
+import { syntheticPresentationState, syntheticStudy } from '@isthmus/testing/synthetic';
+import { call, changeLink, getStudy, setReportStatus } from './api.ts';
+import { dcmtk, dcmtkMissing, metaOf, startStoreScp, type StoreScp } from './dcmtk.ts';
+import { eventually } from './eventually.ts';
+import { dataSetsOf, studiesOnDisk, studyUidsOf } from './studies.ts';
+import { startSystem, type SystemUnderTest } from './system-under-test.ts';
+
+/** Objects that a move delivered equal those that were sent, none more and none less. */
+function assertSameObjects(received: ReadonlyMap<string, Buffer>, sent: ReadonlyMap<string, Buffer>): void {
+  assert.deepEqual([...received.keys()].sort(), [...sent.keys()].sort());
+  for (const [uid, bytes] of sent) assert.ok(received.get(uid)!.equals(bytes), `data set of ${uid} differs`);
+}
+
+describe('three linked clusters', { skip: dcmtkMissing() }, () => {
+  let system: SystemUnderTest;
+  let workstation: StoreScp;
+  const [first, second] = studiesOnDisk();
+  const studyUid = studyUidsOf(first!.files)[0]!;
+  const north = () => system.cluster('north');
+  const south = () => system.cluster('south');
+  const address = (id: string): string[] => ['127.0.0.1', String(system.cluster(id).dicom.port)];
+  const moveStudy = (from: string, destination: string, uid: string) =>
+    dcmtk(
+      'movescu',
+      ...['-v', '-S', '-aec', system.cluster(from).aeTitle, '-aem', destination],
+      ...['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${uid}`, ...address(from)],
+    );
+
+  before(async () => {
+    system = await startSystem({ clusters: 3 });
+    workstation = await startStoreScp('READER1');
+  });
+  after(async () => {
+    await workstation?.stop();
+    await system?.stop();
+  });
+
+  it('answers C-ECHO at every cluster', async () => {
+    for (const { id, aeTitle } of system.clusters) {
+      assert.equal((await dcmtk('echoscu', '-aec', aeTitle, ...address(id))).code, 0, id);
+    }
+  });
+
+  it('[Q1] finds at SOUTH, once, a study that was stored at NORTH', async () => {
+    const stored = await dcmtk('storescu', '-aec', 'NORTH', ...address('north'), ...first!.files);
+    assert.equal(stored.code, 0, stored.output);
+    await eventually('SOUTH and EAST find it', 15_000, async () => {
+      for (const id of ['south', 'east']) {
+        const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${studyUid}`, '-k', 'RetrieveAETitle'];
+        const { output } = await dcmtk('findscu', '-v', '-S', '-aec', id.toUpperCase(), ...keys, ...address(id));
+        assert.equal(output.split('(Pending)').length - 1, 1, `${id}: ${output}`);
+        // The home edge is where a station retrieves from, wherever the study lives.
+        assert.match(output, new RegExp(`\\(0008,0054\\) AE \\[${id.toUpperCase()}`));
+      }
+      return true;
+    });
+  });
+
+  it('[R1] [R6] delivers it from SOUTH to a third AE, byte for byte as NORTH got it', async () => {
+    const added = await call(south().http, 'PUT', '/api/v1/stations/READER1', {
+      host: '127.0.0.1',
+      port: workstation.port,
+      kind: 'workstation',
+    });
+    assert.equal(added.status, 201, JSON.stringify(added.body));
+    // What the same storescu delivers to storescp +B is the measure: DCMTK re-encodes some files before it sends them.
+    const measure = await startStoreScp('MEASURE');
+    try {
+      await dcmtk('storescu', '-aec', 'MEASURE', '127.0.0.1', String(measure.port), ...first!.files);
+      const moved = await moveStudy('south', 'READER1', studyUid);
+      assert.equal(moved.code, 0, moved.output);
+      assertSameObjects(workstation.dataSets(), measure.dataSets());
+    } finally {
+      await measure.stop();
+    }
+  });
+
+  it('[R6] keeps the bytes of files that are sent as they are', async () => {
+    const files = second!.files;
+    for (const file of files.map((path) => readFileSync(path))) {
+      const meta = metaOf(file);
+      const association = await openRawAssociation({
+        port: north().dicom.port,
+        calledAeTitle: 'NORTH',
+        abstractSyntax: meta.sopClassUid,
+        transferSyntax: meta.transferSyntaxUid,
+      });
+      assert.equal(await association.store({ ...meta, dataSet: file.subarray(meta.dataSetOffset) }), 0);
+      await association.release();
+    }
+    const reader = await startStoreScp('READER2');
+    try {
+      await call(south().http, 'PUT', '/api/v1/stations/READER2', {
+        host: '127.0.0.1',
+        port: reader.port,
+        kind: 'workstation',
+      });
+      await eventually('SOUTH delivers them', 15_000, async () => {
+        assert.equal((await moveStudy('south', 'READER2', studyUidsOf(files)[0]!)).code, 0);
+        assertSameObjects(reader.dataSets(), dataSetsOf(files));
+        return true;
+      });
+    } finally {
+      await reader.stop();
+    }
+  });
+
+  it('[U3] makes SOUTH a holder of what it retrieved, known at NORTH', async () => {
+    await eventually('both are holders', 15_000, async () => {
+      for (const cluster of [north(), south()]) {
+        const { body } = await getStudy(cluster.http, studyUid);
+        assert.deepEqual(body.holders.map((holder) => [holder.cluster, holder.complete]).sort(), [
+          ['north', true],
+          ['south', true],
+        ]);
+      }
+      return true;
+    });
+  });
+
+  it('[L2] [U1] carries a report status to the other holder while queries over the link are off', async () => {
+    for (const [here, peer] of [
+      [north(), 'south'],
+      [south(), 'north'],
+    ] as const) {
+      const off = { in: false, out: false };
+      const changed = await changeLink(here.http, peer, { internalQueries: off, externalQueries: off });
+      assert.equal(changed.status, 200, JSON.stringify(changed.body));
+    }
+    assert.equal((await setReportStatus(north().http, studyUid, 'APPROVED', { by: 'dr-north' })).status, 200);
+    await eventually('APPROVED at SOUTH', 5_000, async () => {
+      return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
+    });
+    const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${studyUid}`, '-k', '4008,0212'];
+    const { output } = await dcmtk('findscu', '-v', '-S', '-aec', 'SOUTH', ...keys, ...address('south'));
+    assert.match(output, /\(4008,0212\) CS \[APPROVED/);
+  });
+
+  it('[U1] carries a reopened report back from SOUTH to NORTH', async () => {
+    assert.equal((await setReportStatus(south().http, studyUid, 'DICTATED')).status, 409);
+    assert.equal((await setReportStatus(south().http, studyUid, 'DICTATED', { reopen: true })).status, 200);
+    await eventually('DICTATED at NORTH', 5_000, async () => {
+      return (await getStudy(north().http, studyUid)).body.reportStatus === 'DICTATED';
+    });
+  });
+
+  it('[U2] [U3] carries a corrected name, a comment and the patient location', async () => {
+    const patched = await call(north().http, 'PATCH', `/api/v1/studies/${studyUid}`, {
+      patient: { name: 'Corrected^Name' },
+      comment: { text: 'compare with 2024', author: 'dr-north' },
+      patientLocation: 'WARD 7',
+    });
+    assert.equal(patched.status, 200, JSON.stringify(patched.body));
+    await eventually('all three at SOUTH', 5_000, async () => {
+      const { body } = await getStudy(south().http, studyUid);
+      assert.equal(body.patient.name, 'Corrected^Name');
+      assert.equal(body.patientLocation, 'WARD 7');
+      assert.deepEqual(
+        body.comments.map((comment) => comment.text),
+        ['compare with 2024'],
+      );
+      return true;
+    });
+  });
+
+  it('[U4] brings a presentation state stored at SOUTH to NORTH without anybody asking', async () => {
+    const options = {
+      patient: { id: 'E2E-GSPS', name: 'Marked^Mary', birthDate: '19700101', sex: 'F' as const },
+      seed: `e2e/gsps/${process.pid}`,
+      modality: 'CT' as const,
+      studyDate: '20260301',
+      description: 'marked study',
+      instances: 3,
+      size: 64,
+    };
+    const images = syntheticStudy(options);
+    const mark = syntheticPresentationState(images, options);
+    const directory = mkdtempSync(join(tmpdir(), 'isthmus-gsps-'));
+    const files = [...images, mark].map((object, index) => {
+      const path = join(directory, `${index}.dcm`);
+      writeFileSync(path, object.file);
+      return path;
+    });
+    const uid = mark.studyInstanceUid;
+    const stored = await dcmtk('storescu', '-aec', 'NORTH', ...address('north'), ...files.slice(0, 3));
+    assert.equal(stored.code, 0, stored.output);
+    // The links' queries are off by now; the source is named, as an operator would.
+    await eventually('SOUTH holds the images', 20_000, async () => {
+      const asked = await call(south().http, 'POST', `/api/v1/studies/${uid}:retrieve`, {});
+      assert.equal(asked.status, 202, JSON.stringify(asked.body));
+      return (await getStudy(south().http, uid)).body.instanceCount === 3;
+    }, 500);
+    assert.equal((await dcmtk('storescu', '-aec', 'SOUTH', ...address('south'), files[3]!)).code, 0);
+    await eventually('the presentation state is at NORTH', 15_000, async () => {
+      return (await getStudy(north().http, uid)).body.instanceCount === 4;
+    });
+    await call(north().http, 'PUT', '/api/v1/stations/READER3', {
+      host: '127.0.0.1',
+      port: workstation.port,
+      kind: 'workstation',
+    });
+    assert.equal((await moveStudy('north', 'READER3', uid)).code, 0);
+    assert.ok(workstation.dataSets().get(mark.sopInstanceUid)?.equals(mark.dataSet));
+  });
+
+  it('[L2] sends nothing while Link Cluster Updates is off, and catches up when it is on again', async () => {
+    const off = { updates: { in: false, out: false } };
+    const on = { updates: { in: true, out: true } };
+    assert.equal((await changeLink(north().http, 'south', off)).status, 200);
+    assert.equal((await setReportStatus(north().http, studyUid, 'TRANSCRIBED')).status, 200);
+    // EAST is told at the same time over its own link; when it has what NORTH sent, SOUTH would have it too.
+    const before = await getStudy(south().http, studyUid);
+    await eventually('NORTH shows the update as waiting', 5_000, async () => {
+      const { body } = await call<{ items: { peer: string }[] }>(north().http, 'GET', '/api/v1/updates?peer=south');
+      return body.items.length > 0;
+    });
+    assert.equal((await getStudy(south().http, studyUid)).body.reportStatus, before.body.reportStatus);
+    assert.equal((await changeLink(north().http, 'south', on)).status, 200);
+    await eventually('SOUTH has caught up', 10_000, async () => {
+      return (await getStudy(south().http, studyUid)).body.reportStatus === 'TRANSCRIBED';
+    });
+  });
+
+  it('refuses what is wrong with a clear answer', async () => {
+    assert.equal((await getStudy(north().http, '1.2.3.4.5.6.7')).status, 404);
+    assert.equal((await setReportStatus(north().http, '1.2.3.4.5.6.7', 'APPROVED')).status, 404);
+    const bad = await call<{ errors: { pointer: string }[] }>(
+      north().http,
+      'PUT',
+      `/api/v1/studies/${studyUid}/report-status`,
+      { status: 'FINISHED' },
+    );
+    assert.equal(bad.status, 422);
+    assert.equal(bad.body.errors[0]!.pointer, '/status');
+  });
+});
