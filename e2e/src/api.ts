@@ -34,14 +34,23 @@ export interface StudyBody {
   readonly reportStatus: string;
   readonly patientLocation?: string;
   readonly comments: readonly { readonly text: string }[];
-  readonly holders: readonly { readonly cluster: string; readonly complete: boolean; readonly instanceCount: number }[];
+  readonly holders: readonly {
+    readonly cluster: string;
+    readonly complete: boolean;
+    readonly instanceCount: number;
+  }[];
 }
 
 export function getStudy(origin: string, uid: string): Promise<Answer<StudyBody>> {
   return call<StudyBody>(origin, 'GET', `/api/v1/studies/${uid}`);
 }
 
-export function setReportStatus(origin: string, uid: string, status: string, more: object = {}): Promise<Answer> {
+export function setReportStatus(
+  origin: string,
+  uid: string,
+  status: string,
+  more: object = {},
+): Promise<Answer> {
   return call(origin, 'PUT', `/api/v1/studies/${uid}/report-status`, { status, ...more });
 }
 

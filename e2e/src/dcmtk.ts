@@ -58,7 +58,9 @@ export async function startStoreScp(aeTitle: string): Promise<StoreScp> {
     aeTitle,
     dataSets() {
       const files = readdirSync(directory).map((name) => readFileSync(join(directory, name)));
-      return new Map(files.map((file) => [metaOf(file).sopInstanceUid, file.subarray(metaOf(file).dataSetOffset)]));
+      return new Map(
+        files.map((file) => [metaOf(file).sopInstanceUid, file.subarray(metaOf(file).dataSetOffset)]),
+      );
     },
     async stop() {
       const exited = once(child, 'exit');
@@ -79,7 +81,7 @@ export function metaOf(file: Buffer): {
   if (file.toString('latin1', 128, 132) !== 'DICM') throw new Error('not a DICOM file');
   const end = 144 + file.readUInt32LE(140);
   const uids = new Map<number, string>();
-  for (let offset = 144; offset < end; ) {
+  for (let offset = 144; offset < end;) {
     const element = file.readUInt16LE(offset + 2);
     const long = ['OB', 'UN', 'OW', 'SQ', 'UT'].includes(file.toString('latin1', offset + 4, offset + 6));
     const length = long ? file.readUInt32LE(offset + 8) : file.readUInt16LE(offset + 6);

@@ -21,5 +21,7 @@ export async function eventually<Result>(
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
-  throw new Error(`did not happen within ${timeoutMs} ms: ${what}. Last: ${reason instanceof Error ? reason.message : reason}`);
+  throw new Error(
+    `did not happen within ${timeoutMs} ms: ${what}. Last: ${reason instanceof Error ? reason.message : reason}`,
+  );
 }

@@ -52,8 +52,23 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     assert.equal(stored.code, 0, stored.output);
     await eventually('SOUTH and EAST find it', 15_000, async () => {
       for (const id of ['south', 'east']) {
-        const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${studyUid}`, '-k', 'RetrieveAETitle'];
-        const { output } = await dcmtk('findscu', '-v', '-S', '-aec', id.toUpperCase(), ...keys, ...address(id));
+        const keys = [
+          '-k',
+          'QueryRetrieveLevel=STUDY',
+          '-k',
+          `StudyInstanceUID=${studyUid}`,
+          '-k',
+          'RetrieveAETitle',
+        ];
+        const { output } = await dcmtk(
+          'findscu',
+          '-v',
+          '-S',
+          '-aec',
+          id.toUpperCase(),
+          ...keys,
+          ...address(id),
+        );
         assert.equal(output.split('(Pending)').length - 1, 1, `${id}: ${output}`);
         // The home edge is where a station retrieves from, wherever the study lives.
         assert.match(output, new RegExp(`\\(0008,0054\\) AE \\[${id.toUpperCase()}`));
@@ -191,11 +206,16 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     const stored = await dcmtk('storescu', '-aec', 'NORTH', ...address('north'), ...files.slice(0, 3));
     assert.equal(stored.code, 0, stored.output);
     // The links' queries are off by now; the source is named, as an operator would.
-    await eventually('SOUTH holds the images', 20_000, async () => {
-      const asked = await call(south().http, 'POST', `/api/v1/studies/${uid}:retrieve`, {});
-      assert.equal(asked.status, 202, JSON.stringify(asked.body));
-      return (await getStudy(south().http, uid)).body.instanceCount === 3;
-    }, 500);
+    await eventually(
+      'SOUTH holds the images',
+      20_000,
+      async () => {
+        const asked = await call(south().http, 'POST', `/api/v1/studies/${uid}:retrieve`, {});
+        assert.equal(asked.status, 202, JSON.stringify(asked.body));
+        return (await getStudy(south().http, uid)).body.instanceCount === 3;
+      },
+      500,
+    );
     assert.equal((await dcmtk('storescu', '-aec', 'SOUTH', ...address('south'), files[3]!)).code, 0);
     await eventually('the presentation state is at NORTH', 15_000, async () => {
       return (await getStudy(north().http, uid)).body.instanceCount === 4;
@@ -217,7 +237,11 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     // EAST is told at the same time over its own link; when it has what NORTH sent, SOUTH would have it too.
     const before = await getStudy(south().http, studyUid);
     await eventually('NORTH shows the update as waiting', 5_000, async () => {
-      const { body } = await call<{ items: { peer: string }[] }>(north().http, 'GET', '/api/v1/updates?peer=south');
+      const { body } = await call<{ items: { peer: string }[] }>(
+        north().http,
+        'GET',
+        '/api/v1/updates?peer=south',
+      );
       return body.items.length > 0;
     });
     assert.equal((await getStudy(south().http, studyUid)).body.reportStatus, before.body.reportStatus);

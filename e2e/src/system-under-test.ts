@@ -57,7 +57,8 @@ export async function startSystem(options: {
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk));
   child.stderr.on('data', (chunk: Buffer) => (printed += chunk));
-  const status = (): Status => JSON.parse(readFileSync(join(dataDirectory, 'isthmus.json'), 'utf8')) as Status;
+  const status = (): Status =>
+    JSON.parse(readFileSync(join(dataDirectory, 'isthmus.json'), 'utf8')) as Status;
   const gone = (): boolean => child.exitCode !== null || child.signalCode !== null;
   await eventually('the system is ready', 120_000, () => {
     if (gone()) throw new Error(`it ended while starting:\n${printed}`);
