@@ -93,14 +93,14 @@ export function decideChangeStudy(command: ChangeStudy, state: StudyState, conte
   if (command.comment) {
     study('StudyCommented', commentRegister(command.comment, context, writer), {});
   }
-  const own_ = {
+  const patientRegisters = {
     ...(moved ? carriedOver(state, present, wanted, patient) : {}),
     ...of(patient, demographics),
   };
-  if (Object.keys(own_).length > 0) {
+  if (Object.keys(patientRegisters).length > 0) {
     const change = {
       aggregate: 'patient' as const,
-      registers: own_,
+      registers: patientRegisters,
       intent: Object.fromEntries(demographics),
       by: command.by,
     };

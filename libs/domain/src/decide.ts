@@ -61,6 +61,9 @@ function refuse(code: RefusalCode, detail: string, pointer?: string): Decision {
 
 const textLimits = { subStatus: 64, by: 256, at: 40, reportId: 64, url: 2048, accessionNumber: 16 } as const;
 
+/** Peers refuse these as names of registers (see `parseEvent`). */
+const reservedNames = new Set(['__proto__', 'constructor', 'prototype']);
+
 function changeReportStatus(
   command: ChangeReportStatus,
   state: StudyState,
@@ -71,16 +74,17 @@ function changeReportStatus(
     if ((command[name as keyof typeof textLimits]?.length ?? 0) > limit)
       return refuse('VALUE_INVALID', `longer than ${limit} characters`, `/${name}`);
   }
+  if (reservedNames.has(command.accessionNumber ?? ''))
+    return refuse('VALUE_INVALID', 'a reserved name', '/accessionNumber');
   const key = reportKey(state.study, command.accessionNumber ?? '');
   const open = openRevisions(state.study, key);
   const [shown] = open;
   const rank = statusRank(command.status);
-  const presentRank = shown ? statusRank(shown.entry.status) : 0;
-  const goesBack = open.some(({ entry }) => statusRank(entry.status) > rank) && rank < presentRank;
+  const goesBack = shown !== undefined && rank < statusRank(shown.entry.status);
   if (goesBack && command.reopen !== true)
-    return refuse('STATUS_WOULD_GO_BACK', `the report is ${shown?.entry.status}: reopen it to go back`);
+    return refuse('STATUS_WOULD_GO_BACK', `the report is ${shown.entry.status}: reopen it to go back`);
 
-  const entry = nextEntry(command, shown?.entry);
+  const entry = nextEntry(command, shown?.entry, context.now);
   const isThere = !goesBack && shown?.entry.status === command.status && !bringsDetails(command, shown.entry);
   if (isThere || (!shown && rank === 0)) return { events: [] };
 
@@ -89,7 +93,7 @@ function changeReportStatus(
   const register = writer.register(entry as unknown as JsonValue, rank);
   // Every opener of the revision that stands lower is raised: its author has seen them all as one report.
   const names = goesBack
-    ? [`${(shown?.revision ?? 0) + 1}.${context.cluster}`]
+    ? [`${shown.revision + 1}.${context.cluster}`]
     : shown
       ? open
           .filter((item) => statusRank(item.entry.status) <= rank)
@@ -119,13 +123,13 @@ function bringsDetails(command: ChangeReportStatus, entry: ReportEntry): boolean
   );
 }
 
-function nextEntry(command: ChangeReportStatus, present: ReportEntry | undefined): ReportEntry {
+function nextEntry(command: ChangeReportStatus, present: ReportEntry | undefined, now: Date): ReportEntry {
   const stays = present?.status === command.status;
   return {
     status: command.status,
     subStatus: command.subStatus ?? '',
     by: command.by ?? (stays ? present.by : ''),
-    at: command.at ?? (stays ? present.at : ''),
+    at: command.at ?? (stays ? present.at : now.toISOString()),
     reportId: command.reportId ?? present?.reportId ?? '',
     url: command.url ?? present?.url ?? '',
   };
