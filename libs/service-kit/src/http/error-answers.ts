@@ -14,13 +14,13 @@ export function toProblem(error: unknown): Problem {
       cause: error,
     });
   }
+  // JSON.parse quotes the text that it could not read, and a person's name may be in it: never its message.
+  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY' || code === 'FST_ERR_CTP_EMPTY_JSON_BODY') {
+    return new Problem(400, undefined, { detail: 'The body is not well-formed JSON.', cause: error });
+  }
   if (typeof code === 'string' && code.startsWith('FST_') && statusCode !== undefined && statusCode < 500) {
     const detail = statusCode === 415 ? 'Send the body as application/json.' : 'The request cannot be read.';
     return new Problem(statusCode, undefined, { detail, cause: error });
-  }
-  // JSON.parse quotes the text that it could not read; a person's name may be in it.
-  if (statusCode === 400) {
-    return new Problem(400, undefined, { detail: 'The body is not well-formed JSON.', cause: error });
   }
   const away = isDatabaseUnreachable(error) ? 'The database is not available.' : awayByCode.get(String(code));
   if (away !== undefined) {

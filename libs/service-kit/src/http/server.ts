@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import { Value } from 'typebox/value';
 import type { TSchema } from 'typebox';
@@ -81,21 +81,21 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     });
     if (options.standardRoutes !== false) addStandardRoutes(app, options);
     await app.register(async (scope) => options.register(scope as unknown as HttpApp));
-    await app.listen({ host: options.host, port: options.port });
+    const listenTextResolver = (address: string): string => `http: listening at ${address}`;
+    await app.listen({ host: options.host, port: options.port, listenTextResolver });
   } catch (error) {
     await app.close();
     throw error;
   }
   const { port, address, family } = app.server.address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
-  options.log.info({ url }, 'http: listening');
   return { url, stop: () => stopGracefully(app) };
 }
 
 function createApp(options: HttpOptions): HttpApp {
   const app = Fastify({
     loggerInstance: options.log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => randomUUID(),
     bodyLimit: options.bodyBytesMax ?? mebibyte,
     requestTimeout: 60_000,
@@ -104,6 +104,7 @@ function createApp(options: HttpOptions): HttpApp {
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
     routerOptions: { maxParamLength: 256 },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as HttpApp;
+  app.removeContentTypeParser('text/plain');
   if (!options.authenticate) guardLoopback(app as unknown as FastifyInstance);
   else addAuthentication(app, options.authenticate);
   app.addHook('preValidation', async (request) => {
@@ -116,7 +117,7 @@ function createApp(options: HttpOptions): HttpApp {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
   app.addHook('onResponse', async (request, reply) => {
-    const facts = { method: request.method, route: request.routeOptions.url, requestId: request.id };
+    const facts = { method: request.method, route: request.routeOptions.url };
     request.log.debug(
       { ...facts, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'http: answered',
@@ -124,7 +125,7 @@ function createApp(options: HttpOptions): HttpApp {
   });
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error);
-    const facts = { method: request.method, route: request.routeOptions.url, requestId: request.id };
+    const facts = { method: request.method, route: request.routeOptions.url };
     if (problem.status >= 500) request.log.error({ ...facts, err: problem.cause ?? problem }, 'http: failed');
     return reply
       .code(problem.status)
