@@ -32,81 +32,127 @@ function wantedPatient(command: ChangeStudy, present: PatientReference): Patient
   return { id, issuer: command.patient?.issuer ?? present.issuer };
 }
 
+/** What a command would change, compared with what is there. */
+interface Wanted {
+  readonly present: PatientReference;
+  readonly patient: PatientReference;
+  readonly moved: boolean;
+  /** Registers of the patient that the study will belong to. */
+  readonly patientState: RegisterMap;
+  readonly texts: Texts;
+  readonly location: Texts;
+  readonly studyStatus: Texts;
+  readonly demographics: Texts;
+}
+
 /** Decides `ChangeStudy` on a study that is known. One stamp covers all its events. */
 export function decideChangeStudy(command: ChangeStudy, state: StudyState, context: DecideContext): Decision {
-  const refused = invalid(command);
+  const wanted = compare(command, state);
+  const refused = invalid(command) ?? invalidIdentity(command, wanted.present);
   if (refused) return { refused };
-  const present = patientOf(state.study) ?? { id: '', issuer: '' };
-  const wanted = wantedPatient(command, present);
-  const patient = own(state.patients, patientKey(wanted.id, wanted.issuer)) ?? {};
-  const texts = changedTexts(state.study, {
-    accessionNumber: command.accessionNumber,
-    studyDescription: command.studyDescription,
-  });
-  const location = changedTexts(state.study, { patientLocation: command.patientLocation });
-  const studyStatus = changedTexts(state.study, { studyStatus: command.studyStatus });
-  const { name, birthDate, sex } = command.patient ?? {};
-  const demographics = changedTexts(patient, { name, birthDate, sex });
-  const replaced = [
-    lwwRegister(state.study, 'patient'),
-    ...[...texts, ...location, ...studyStatus].map(([register]) => lwwRegister(state.study, register)),
-    ...demographics.map(([register]) => lwwRegister(patient, register)),
-    ...Object.values(mapEntries(state.study, 'reportMoves')).map((move) =>
-      move.t === 'lww' ? move : undefined,
-    ),
-  ];
-  const writer = eventWriter(context, replaced);
+  const writer = eventWriter(context, replacedBy(wanted, state));
   const rank = context.rank ?? 1;
-  const of = (registers: RegisterMap, changes: Texts): RegisterMap =>
-    written(writer, rank, registers, changes);
+  return {
+    events: [
+      ...studyEvents(command, wanted, state, { writer, rank, context }),
+      ...patientEvents(command, wanted, state, { writer, rank }),
+    ],
+  };
+}
 
-  const events: ChangeEvent[] = [];
-  const study = (
-    type: ChangeType,
-    registers: RegisterMap,
-    intent: { readonly [key: string]: unknown },
-  ): void => {
-    if (Object.keys(registers).length === 0) return;
-    const change = { aggregate: 'study' as const, registers, intent, by: command.by };
-    events.push(writer.event(type, command.studyInstanceUid, change));
+function compare(command: ChangeStudy, state: StudyState): Wanted {
+  const present = patientOf(state.study) ?? { id: '', issuer: '' };
+  const patient = wantedPatient(command, present);
+  const patientState = own(state.patients, patientKey(patient.id, patient.issuer)) ?? {};
+  const { accessionNumber, studyDescription, patientLocation, studyStatus } = command;
+  const { name, birthDate, sex } = command.patient ?? {};
+  return {
+    present,
+    patient,
+    moved: canonicalJson(present) !== canonicalJson(patient),
+    patientState,
+    texts: changedTexts(state.study, { accessionNumber, studyDescription }),
+    location: changedTexts(state.study, { patientLocation }),
+    studyStatus: changedTexts(state.study, { studyStatus }),
+    demographics: changedTexts(patientState, { name, birthDate, sex }),
   };
-  const moved = canonicalJson(present) !== canonicalJson(wanted);
-  const reference = lwwRegister(state.study, 'patient');
-  study(
-    'StudyDemographicsChanged',
-    {
-      ...of(state.study, texts),
-      ...(moved
-        ? {
-            patient: writer.register(
-              { id: wanted.id, issuer: wanted.issuer },
-              Math.max(rank, reference?.rank ?? 0),
-            ),
-          }
-        : {}),
-      ...movedReports(state.study, texts, writer, rank),
-    },
-    { ...Object.fromEntries(texts), ...(moved ? { patient: wanted } : {}) },
-  );
-  study('PatientLocationChanged', of(state.study, location), Object.fromEntries(location));
-  study('StudyStatusChanged', of(state.study, studyStatus), Object.fromEntries(studyStatus));
-  if (command.comment) {
-    study('StudyCommented', commentRegister(command.comment, context, writer), {});
-  }
-  const patientRegisters = {
-    ...(moved ? carriedOver(state, present, wanted, patient) : {}),
-    ...of(patient, demographics),
+}
+
+/** The registers that the author saw and replaces; the stamp must beat them all. */
+function replacedBy(wanted: Wanted, state: StudyState): readonly (LwwRegister | undefined)[] {
+  const { texts, location, studyStatus, demographics, moved } = wanted;
+  const moves = mapEntries(state.study, 'reportMoves');
+  return [
+    moved ? lwwRegister(state.study, 'patient') : undefined,
+    ...[...texts, ...location, ...studyStatus].map(([name]) => lwwRegister(state.study, name)),
+    ...demographics.map(([name]) => lwwRegister(wanted.patientState, name)),
+    ...(texts.length > 0 ? Object.keys(moves).map((key) => lwwRegister(moves, key)) : []),
+  ];
+}
+
+interface Writing {
+  readonly writer: EventWriter;
+  readonly rank: number;
+}
+
+function studyEvents(
+  command: ChangeStudy,
+  wanted: Wanted,
+  { study }: StudyState,
+  writing: Writing & { readonly context: DecideContext },
+): readonly ChangeEvent[] {
+  const { writer, rank, context } = writing;
+  const { texts, location, studyStatus, moved } = wanted;
+  const { id, issuer } = wanted.patient;
+  const keptRank = Math.max(rank, lwwRegister(study, 'patient')?.rank ?? 0);
+  const demographics = {
+    ...written(writer, rank, study, texts),
+    ...(moved ? { patient: writer.register({ id, issuer }, keptRank) } : {}),
+    ...movedReports(study, texts, writer, rank),
   };
-  if (Object.keys(patientRegisters).length > 0) {
-    const change = {
-      aggregate: 'patient' as const,
-      registers: patientRegisters,
-      intent: Object.fromEntries(demographics),
-      by: command.by,
-    };
-    events.push(writer.event('PatientDemographicsChanged', patientKey(wanted.id, wanted.issuer), change));
-  }
-  return { events };
+  const intent = { ...Object.fromEntries(texts), ...(moved ? { patient: { id, issuer } } : {}) };
+  const comment = command.comment ? commentRegister(command.comment, context, writer) : {};
+  const parts: readonly (readonly [ChangeType, RegisterMap, { readonly [key: string]: unknown }])[] = [
+    ['StudyDemographicsChanged', demographics, intent],
+    ['PatientLocationChanged', written(writer, rank, study, location), Object.fromEntries(location)],
+    ['StudyStatusChanged', written(writer, rank, study, studyStatus), Object.fromEntries(studyStatus)],
+    ['StudyCommented', comment, {}],
+  ];
+  return parts.flatMap(([type, registers, meant]) => {
+    if (Object.keys(registers).length === 0) return [];
+    const change = { aggregate: 'study' as const, registers, intent: meant, by: command.by };
+    return [writer.event(type, command.studyInstanceUid, change)];
+  });
+}
+
+function patientEvents(
+  command: ChangeStudy,
+  wanted: Wanted,
+  state: StudyState,
+  { writer, rank }: Writing,
+): readonly ChangeEvent[] {
+  const registers = {
+    ...(wanted.moved ? carriedOver(state, wanted.present, wanted.patient, wanted.patientState) : {}),
+    ...written(writer, rank, wanted.patientState, wanted.demographics),
+  };
+  if (Object.keys(registers).length === 0) return [];
+  const intent = Object.fromEntries(wanted.demographics);
+  const change = { aggregate: 'patient' as const, registers, intent, by: command.by };
+  const subject = patientKey(wanted.patient.id, wanted.patient.issuer);
+  return [writer.event('PatientDemographicsChanged', subject, change)];
+}
+
+/** A study without Patient ID gets one only together with an issuer: nobody issued the one that it has. */
+function invalidIdentity(command: ChangeStudy, present: PatientReference): Refusal | undefined {
+  const { id, issuer } = command.patient ?? {};
+  if (present.id !== '' || (id === undefined && issuer === undefined)) return undefined;
+  const pointer = id === undefined ? '/patient/id' : '/patient/issuer';
+  if (id !== undefined && issuer !== undefined) return undefined;
+  return {
+    code: 'VALUE_INVALID',
+    pointer,
+    detail: 'the study has no Patient ID yet: id and issuer go together',
+  };
 }
 
 type Texts = readonly (readonly [name: string, text: string])[];

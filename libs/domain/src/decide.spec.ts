@@ -186,6 +186,21 @@ describe('deciding a change of a study', () => {
       [['A1', 'APPROVED']],
     );
   });
+  it('gives a study without Patient ID one only together with an issuer', () => {
+    const north = given('north', { header: {} });
+    north.refuses(
+      { type: 'ChangeStudy', studyInstanceUid, patient: { id: 'P2' } },
+      'VALUE_INVALID',
+      '/patient/issuer',
+    );
+    north.refuses(
+      { type: 'ChangeStudy', studyInstanceUid, patient: { issuer: 'X' } },
+      'VALUE_INVALID',
+      '/patient/id',
+    );
+    north.does({ type: 'ChangeStudy', studyInstanceUid, patient: { id: 'P2', issuer: 'X' } });
+    assert.deepEqual([north.shows().patient.id, north.shows().patient.issuer], ['P2', 'X']);
+  });
   it('lets a correction of a value from the RIS stand as a fixup', () => {
     const north = given();
     north.does({ type: 'ChangeStudy', studyInstanceUid, patient: { name: 'FROM^RIS' } }, { rank: 2 });
