@@ -19,7 +19,7 @@ export type { HttpApp, HttpOptions, HttpServer } from './http/server.ts';
 export { notFound, Problem, problemBody, ProblemSchema, unprocessable } from './http/problem.ts';
 export type { ProblemFacts, ProblemPart } from './http/problem.ts';
 export { checkIfMatch, etagOf, requireIfMatch } from './http/etag.ts';
-export { createIdempotency, derivedEventId, idempotencyMigration } from './http/idempotency.ts';
+export { createIdempotency, idempotencyMigration } from './http/idempotency.ts';
 export type { Idempotency, WriteAnswer } from './http/idempotency.ts';
 export { postgresCheck, readiness } from './http/health.ts';
 export type { Check, CheckResult, Readiness } from './http/health.ts';
@@ -43,6 +43,8 @@ export type {
   ConfigurationSource,
   ConfigurationWatch,
 } from './configuration/watch.ts';
+
+export { derivedUuid, newUuid } from './ids/uuid.ts';
 
 export { backoff, sleep } from './lifecycle/backoff.ts';
 export type { Backoff, BackoffOptions } from './lifecycle/backoff.ts';

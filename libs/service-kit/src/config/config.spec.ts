@@ -35,7 +35,7 @@ describe('configuration of a service', () => {
     assert.throws(
       () => readConfig(schema, bad),
       (error: ConfigError) => {
-        assert.equal(error.code, 'CONFIG_INVALID');
+        assert.equal(error.code, 'config-invalid');
         assert.deepEqual(error.problems, [
           'HTTP_PORT: "99999" is not a whole number from 0 to 65535',
           'QUIET_MS: "0" is not a whole number from 1 to 10 (ms)',

@@ -32,12 +32,12 @@ export function toProblem(error: unknown): Problem {
 /** Operating errors of the event log, by their stable code: this library does not import it. */
 const awayByCode = new Map([
   [
-    'LOG_UNAVAILABLE',
+    'log-unavailable',
     'The event log is not available. Whether the change was stored is unknown; send it again.',
   ],
-  ['LOG_FULL', 'The event log is full; nothing was stored.'],
-  ['NO_RESPONDER', 'A service that is needed for this is not running.'],
-  ['REQUEST_TIMEOUT', 'A service that is needed for this did not answer in time.'],
+  ['log-full', 'The event log is full; nothing was stored.'],
+  ['no-responder', 'A service that is needed for this is not running.'],
+  ['request-timeout', 'A service that is needed for this did not answer in time.'],
 ]);
 
 function fromValidation(error: FastifyError): Problem {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { derivedUuid } from '../ids/uuid.ts';
 import type { Database } from '../postgres/connect.ts';
 import type { Migration } from '../postgres/migrate.ts';
 import { Problem } from './problem.ts';
@@ -108,7 +109,7 @@ export function createIdempotency(options: { db: Database; service: string }): I
       }
       let answer: WriteAnswer;
       try {
-        answer = await work(derivedEventId(service, route, key));
+        answer = await work(derivedUuid(service, route, key));
       } catch (error) {
         await sql`delete from idempotency_key where key_hash = ${keyHash} and status is null`.execute(db);
         throw error;
@@ -126,13 +127,6 @@ function send(reply: FastifyReply, answer: WriteAnswer): FastifyReply {
     .code(answer.status)
     .headers(answer.headers ?? {})
     .send(answer.body ?? undefined);
-}
-
-/** The id of the event that a keyed request causes: a UUID (version 8, RFC 9562) from service, route and key. */
-export function derivedEventId(service: string, route: string, key: string): string {
-  const hex = sha256(JSON.stringify([service, route, key]));
-  const variant = ((Number.parseInt(hex.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
 }
 
 function sha256(text: string): string {

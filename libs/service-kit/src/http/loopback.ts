@@ -4,7 +4,7 @@ import { Problem } from './problem.ts';
 
 /** A server without authentication was told to listen where others can reach it. */
 export class InsecureListenError extends Error {
-  readonly code = 'INSECURE_LISTEN';
+  readonly code = 'insecure-listen';
   readonly remedy = 'Set HTTP_HOST to 127.0.0.1, or switch authentication on.';
   constructor(host: string) {
     super(

@@ -10,7 +10,7 @@ export interface Checkpoint {
 
 /** Another instance, or a rebuild, has moved the checkpoint: what was being applied must be rolled back. */
 export class CheckpointMovedError extends Error {
-  readonly code = 'CHECKPOINT_MOVED';
+  readonly code = 'checkpoint-moved';
   constructor(name: string) {
     super(`the checkpoint of projection ${name} is not where this instance left it`);
     this.name = 'CheckpointMovedError';
