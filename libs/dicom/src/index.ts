@@ -14,9 +14,14 @@ export {
   withoutElements,
 } from './data-set-json.ts';
 export type { DataElement, DataSetJson, PersonName } from './data-set-json.ts';
+export { decodeDataSet } from './decode.ts';
+export type { DecodeOptions } from './decode.ts';
 export { groupOfCreator, isPrivateCreatorTag, isPrivateTag, vrOf } from './dictionary.ts';
+export { encodeDataSet } from './encode.ts';
 export { DataSetError } from './errors.ts';
 export type { DataSetErrorCode, DataSetErrorFacts } from './errors.ts';
+export { fileMetaInformation, implementationVersionName, readFileMeta } from './file-meta.ts';
+export type { FileMeta } from './file-meta.ts';
 export {
   creatorOf,
   findPrivate,
