@@ -41,7 +41,11 @@ export interface EventLog {
    * @throws {LogFullError} The stream has reached its limit; nothing was stored.
    * @throws {LogUnavailableError} No acknowledgement: whether it was stored is unknown; append the same event again.
    */
-  append(stream: StreamName, subject: string, event: EventEnvelope): Promise<{ sequence: number; duplicate: boolean }>;
+  append(
+    stream: StreamName,
+    subject: string,
+    event: EventEnvelope,
+  ): Promise<{ sequence: number; duplicate: boolean }>;
 
   /** Appends many, in order, pipelined (atomic batches where the server has them). Resolves when all are acknowledged; on an error any prefix may be stored. */
   appendAll(
@@ -104,7 +108,11 @@ export interface Requests {
    * Many answers to one question, with flow control: at most 256 unacknowledged answers are under way. Leaving the loop
    * early cancels the handler. `timeoutMs` bounds the silence between two answers, not the whole.
    */
-  askStream<Request, Answer>(subject: string, payload: Request, options: RequestOptions): AsyncIterable<Answer>;
+  askStream<Request, Answer>(
+    subject: string,
+    payload: Request,
+    options: RequestOptions,
+  ): AsyncIterable<Answer>;
 
   /** Handles a subject. @returns A function that stops taking requests and waits for those at work. */
   answer<Request, Answer>(
