@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { findNatsServer, startNatsServer, startPostgres } from '@isthmus/embedded';
-import type { NatsServer, PostgresServer } from '@isthmus/embedded';
+import { findNatsServer, natsServersHere, startNatsServer, startPostgres } from '@isthmus/embedded';
+import type { FoundNatsServer, NatsServer, PostgresServer } from '@isthmus/embedded';
 
 /** Real servers for one test. */
 export interface TestServers {
@@ -55,7 +55,14 @@ export async function testNats(
   return nats;
 }
 
-let fetchedInto: string | undefined;
+/** Where a fetched nats-server is kept for all runs. */
+const fetchedInto = path.resolve(import.meta.dirname, '../../../.isthmus/bin');
+
+/** Every nats-server on this machine, newest first, for suites that run on each. */
+export function natsBinariesHere(): readonly FoundNatsServer[] {
+  return natsServersHere(fetchedInto);
+}
+
 let root: string | undefined;
 let postgresStarting: Promise<PostgresServer> | undefined;
 
@@ -70,7 +77,6 @@ function testRoot(): string {
 }
 
 async function startTestNats(binary: string | undefined): Promise<NatsServer> {
-  fetchedInto ??= path.resolve(import.meta.dirname, '../../../.isthmus/bin');
   const found = binary ?? (await findNatsServer({ fetchInto: fetchedInto, fetch: 'when-missing' })).path;
   return startNatsServer({ dataDir: path.join(testRoot(), `nats-${randomUUID()}`), binary: found });
 }
