@@ -1,21 +1,22 @@
-import { createInbox } from '@nats-io/transport-node';
+import { createInbox, headers } from '@nats-io/transport-node';
 import type { Msg } from '@nats-io/transport-node';
 
 import type { EventLogLogger } from './capabilities.ts';
 import type { Connection } from './connection.ts';
-import { EventLogError } from './errors.ts';
+import { EventLogError, RequestTooLargeError } from './errors.ts';
 import type { IncomingRequest } from './event-log.ts';
 import {
   decodeFrame,
   encodeError,
   encodeFrame,
   markFrame,
+  messageBytesMax,
   numberHeader,
   saysNobodyListens,
   timeoutHeader,
   windowHeader,
 } from './request-frames.ts';
-import type { Frame } from './request-frames.ts';
+import type { Frame, FrameKind } from './request-frames.ts';
 import { windowAnswers } from './asking.ts';
 import { WorkLimit } from './work-limit.ts';
 
@@ -23,6 +24,8 @@ const defaultConcurrencyMax = 64;
 /** Requests that wait for a handler; more are told that we are busy. */
 const waitingRequestsMax = 1000;
 const aliveEveryMs = 2000;
+/** Answers that are ready at the same time share messages of this size. */
+const bundleBytesMax = 32 * 1024;
 /** How long handlers at work may go on after `stop` before their signal is aborted, and then again before they are left. */
 const stopGraceMs = 5000;
 
@@ -93,35 +96,30 @@ export function answerMany<Request, Answer>(
   handler: (request: IncomingRequest<Request>) => AsyncIterable<Answer>,
 ): Work {
   return async (message, stopping) => {
-    const outgoing = new OutgoingAnswers(connection, message, stopping);
+    const outgoing = new OutgoingAnswers(connection, subject, message, stopping);
     try {
       const { payload, attachment } = decodeFrame(message);
-      outgoing.send({ data: new Uint8Array(), headers: encodeFrame(subject, null).headers }, 'open');
+      outgoing.open();
       const request = { payload: payload as Request, attachment, signal: outgoing.signal };
       const answers = handler(request)[Symbol.asyncIterator]();
-      await pump(answers, outgoing, subject);
+      await pump(answers, outgoing);
     } catch (error) {
-      if (!outgoing.signal.aborted || stopping.aborted) outgoing.send(encodeError(error), 'error');
+      if (!outgoing.signal.aborted || stopping.aborted) outgoing.fail(error);
     } finally {
       outgoing.close();
     }
   };
 }
 
-async function pump<Answer>(
-  answers: AsyncIterator<Answer>,
-  outgoing: OutgoingAnswers,
-  subject: string,
-): Promise<void> {
+async function pump<Answer>(answers: AsyncIterator<Answer>, outgoing: OutgoingAnswers): Promise<void> {
   try {
     for (;;) {
       const next = await outgoing.unlessAborted(answers.next());
       if (next.done === true) break;
-      const frame = encodeFrame(subject, next.value);
       await outgoing.room();
-      outgoing.send(frame, 'answer');
+      outgoing.add(next.value);
     }
-    outgoing.send(encodeFrame(subject, null), 'end');
+    outgoing.end();
   } catch (error) {
     // Not awaited: a handler that ignores its signal would keep us for ever.
     void answers.return?.().catch(() => {});
@@ -132,6 +130,7 @@ async function pump<Answer>(
 /** The handler's side of one stream request: window, keep-alive, and the news that the asker has left. */
 class OutgoingAnswers {
   readonly #connection: Connection;
+  readonly #subject: string;
   readonly #inbox: string;
   readonly #control = createInbox();
   readonly #controller = new AbortController();
@@ -139,12 +138,18 @@ class OutgoingAnswers {
   readonly #stopping: AbortSignal;
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
+  /** Encoded answers that go in the next message. */
+  #bundle: string[] = [];
+  #bundleBytes = 0;
+  #flushing: NodeJS.Immediate | undefined;
   #sent = 0;
   #acknowledged = 0;
   #wake: () => void = () => {};
+  #leave: (reason: Error) => void = () => {};
 
-  constructor(connection: Connection, request: Msg, stopping: AbortSignal) {
+  constructor(connection: Connection, subject: string, request: Msg, stopping: AbortSignal) {
     this.#connection = connection;
+    this.#subject = subject;
     this.#inbox = request.reply ?? '';
     this.#window = numberHeader(request, windowHeader) ?? windowAnswers;
     this.#stopping = stopping;
@@ -155,25 +160,48 @@ class OutgoingAnswers {
       },
     });
     this.#unsubscribe = () => subscription.unsubscribe();
-    this.#timer = setInterval(() => this.send(encodeFrame(this.#inbox, null), 'alive'), aliveEveryMs);
+    this.#timer = setInterval(
+      () => this.#send(encodeFrame(subject, null), 'alive', this.#sent),
+      aliveEveryMs,
+    );
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  send(frame: Frame, kind: 'open' | 'answer' | 'alive' | 'end' | 'error'): void {
-    if (this.#connection.nc.isClosed()) return;
-    if (kind === 'answer') this.#sent++;
-    markFrame(frame, kind, this.#sent);
-    // With a reply subject the server tells us when nobody listens to the inbox any more.
-    const options = { headers: frame.headers, reply: this.#control };
-    this.#connection.nc.publish(this.#inbox, frame.data, options);
+  /** Tells the asker at once where we listen, so that it can cancel before the first answer. */
+  open(): void {
+    this.#send(encodeFrame(this.#subject, null), 'open', 0);
+  }
+
+  /**
+   * Sends an answer, together with those that follow at once: a message costs more than an answer.
+   * @throws {RequestTooLargeError}
+   */
+  add(answer: unknown): void {
+    const text = JSON.stringify(answer ?? null);
+    const bytes = Buffer.byteLength(text) + 1;
+    if (bytes + 1 > messageBytesMax) throw new RequestTooLargeError(this.#subject, bytes, messageBytesMax);
+    if (this.#bundleBytes + bytes > bundleBytesMax) this.#flush();
+    if (this.#bundle.length === 0) this.#flushing = setImmediate(() => this.#flush());
+    this.#bundle.push(text);
+    this.#bundleBytes += bytes;
+  }
+
+  end(): void {
+    this.#flush();
+    this.#send(encodeFrame(this.#subject, null), 'end', this.#sent);
+  }
+
+  fail(error: unknown): void {
+    this.#flush();
+    this.#send(encodeError(error), 'error', this.#sent);
   }
 
   /** Waits until the asker has room for one more answer. */
   async room(): Promise<void> {
-    while (this.#sent - this.#acknowledged >= this.#window) {
+    while (this.#sent + this.#bundle.length - this.#acknowledged >= this.#window) {
       await this.unlessAborted(
         new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -183,32 +211,56 @@ class OutgoingAnswers {
     this.signal.throwIfAborted();
   }
 
+  /** One wait at a time: a listener on the signal for each answer would cost more than the answer. */
   unlessAborted<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const abort = (): void => reject(this.signal.reason as Error);
-      if (this.signal.aborted) abort();
-      this.signal.addEventListener('abort', abort, { once: true });
-      work.then(resolve, reject).finally(() => this.signal.removeEventListener('abort', abort));
+      this.#leave = reject;
+      if (this.signal.aborted) reject(this.signal.reason as Error);
+      work.then(resolve, reject);
     });
+  }
+
+  #flush(): void {
+    clearImmediate(this.#flushing);
+    if (this.#bundle.length === 0) return;
+    const first = this.#sent + 1;
+    this.#sent += this.#bundle.length;
+    const data = Buffer.from(`[${this.#bundle.join(',')}]`);
+    this.#bundle = [];
+    this.#bundleBytes = 0;
+    this.#send({ data, headers: headers() }, 'answer', first);
+  }
+
+  #send(frame: Frame, kind: FrameKind, number: number): void {
+    if (this.#connection.nc.isClosed()) return;
+    const marked = markFrame(frame, kind, number);
+    // With a reply subject the server tells us when nobody listens to the inbox any more.
+    this.#connection.nc.publish(this.#inbox, marked.data, { headers: marked.headers, reply: this.#control });
   }
 
   close(): void {
     clearInterval(this.#timer);
+    clearImmediate(this.#flushing);
     this.#stopping.removeEventListener('abort', this.#onStop);
     this.#unsubscribe();
   }
 
   readonly #onStop = (): void => {
-    this.#controller.abort(new EventLogError('service-stopping', 'the service stops', 'Ask again'));
+    this.#abort(new EventLogError('service-stopping', 'the service stops', 'Ask again'));
   };
+
+  #abort(reason: Error): void {
+    this.#controller.abort(reason);
+    this.#leave(reason);
+  }
 
   #hear(message: Msg): void {
     if (saysNobodyListens(message)) {
-      this.#controller.abort(new Error('the asker has left'));
+      this.#abort(new Error('the asker has left'));
       return;
     }
     const control = message.json<{ acknowledged?: number; cancel?: true }>();
-    if (control.cancel === true) this.#controller.abort(new Error('the asker has cancelled'));
+    if (control.cancel === true) this.#abort(new Error('the asker has cancelled'));
     if (control.acknowledged !== undefined) {
       this.#acknowledged = Math.max(this.#acknowledged, control.acknowledged);
       this.#wake();

@@ -5,7 +5,9 @@ import { BatchNotAcknowledged, publishBatch, publishOne } from './publish.ts';
 import type { Appended, OutgoingEvent } from './publish.ts';
 
 /** Events in one atomic batch; the server allows 1000. */
-const batchEventsMax = 100;
+const batchEventsMax = 250;
+/** A batch costs 3 ms whatever its size, a single publish 0.3 ms: below this number singles are quicker. */
+const batchEventsMin = 12;
 const batchBytesMax = 4 * 1024 * 1024;
 /** Publishes under way at once where there are no batches. */
 const windowMax = 256;
@@ -84,7 +86,7 @@ export class AppendQueue {
         new LogUnavailableError(`${this.#stream}: no acknowledgement in ${this.#appendTimeoutMs} ms`),
       );
     }
-    if (inTime.length > 1 && this.#atomic() && this.#connection.connected) {
+    if (inTime.length >= batchEventsMin && this.#atomic() && this.#connection.connected) {
       try {
         const appended = await publishBatch(
           this.#connection,

@@ -75,10 +75,12 @@ export async function* askStream<Answer>(
   try {
     await stream.open(payload);
     for (;;) {
-      const message = await stream.next();
-      if (message === undefined) return;
-      yield decodeFrame(message).payload as Answer;
-      stream.acknowledge();
+      const answers = await stream.next();
+      if (answers === undefined) return;
+      for (const answer of answers) {
+        yield answer as Answer;
+        stream.acknowledge();
+      }
     }
   } finally {
     stream.close();
@@ -94,8 +96,9 @@ class AnswerStream {
   #subscription: Subscription | undefined;
   #wake: () => void = () => {};
   #heardAt = 0;
-  /** Answers taken from the handler, which numbers them from 1. */
+  /** Answers received; the handler numbers them from 1. */
   #taken = 0;
+  #used = 0;
   #acknowledged = 0;
   #ended = false;
   /** Where the handler listens to us; known from its first message. */
@@ -124,8 +127,8 @@ class AnswerStream {
     nc.publish(this.#subject, frame.data, { reply: inbox, headers: frame.headers });
   }
 
-  /** The next answer, or undefined at the end. */
-  async next(): Promise<Msg | undefined> {
+  /** The next answers, or undefined at the end. */
+  async next(): Promise<readonly unknown[] | undefined> {
     const silentUntil = performance.now() + this.#options.timeoutMs;
     for (;;) {
       const { signal } = this.#options;
@@ -139,10 +142,12 @@ class AnswerStream {
     }
   }
 
+  /** One answer was used. */
   acknowledge(): void {
-    if (this.#taken - this.#acknowledged < acknowledgeEvery) return;
-    this.#acknowledged = this.#taken;
-    this.#tell({ acknowledged: this.#taken });
+    this.#used++;
+    if (this.#used - this.#acknowledged < acknowledgeEvery) return;
+    this.#acknowledged = this.#used;
+    this.#tell({ acknowledged: this.#used });
   }
 
   close(): void {
@@ -167,7 +172,7 @@ class AnswerStream {
 
   readonly #onAbort = (): void => this.#wake();
 
-  #interpret(message: Msg): Msg | 'alive' | undefined {
+  #interpret(message: Msg): readonly unknown[] | 'alive' | undefined {
     if (saysNobodyListens(message)) {
       this.#ended = true;
       throw new NoResponderError(this.#subject);
@@ -190,8 +195,11 @@ class AnswerStream {
       this.#ended = true;
       return undefined;
     }
-    this.#taken++;
-    return message;
+    const { payload } = decodeFrame(message);
+    if (!Array.isArray(payload))
+      throw new RequestFailedError(this.#subject, 'bad-answer', 'the answer is no list');
+    this.#taken += payload.length;
+    return payload;
   }
 
   /** Until something arrives. Silence between two answers and a handler that died are both ends. */

@@ -73,7 +73,10 @@ export function decodeError(subject: string, message: Msg): RequestFailedError |
   return new RequestFailedError(subject, code, detail);
 }
 
-/** `open` and `alive` say that the handler is there; `end` and `error` close; `number` counts the answers before or with it. */
+/**
+ * `open` and `alive` say that the handler is there; `answer` carries a list of answers, numbered from `number`; `end` and
+ * `error` close, with the number of answers before them.
+ */
 export type FrameKind = 'open' | 'answer' | 'alive' | 'end' | 'error';
 
 export function markFrame(frame: Frame, kind: FrameKind, number: number): Frame {
