@@ -1,0 +1,54 @@
+export { acceptAssociations } from './acceptor.ts';
+export type { AcceptAssociationsOptions, Acceptor } from './acceptor.ts';
+export { commandField, decodeCommandSet, encodeCommandSet } from './command-set.ts';
+export type { CommandSet, SubOperationCounts } from './command-set.ts';
+export type { DataSetSource } from './data-set-sender.ts';
+export {
+  AssociationAbortedError,
+  AssociationLostError,
+  AssociationRejectedError,
+  DataSetSourceError,
+  DimseError,
+  NoPresentationContextError,
+  PoolExhaustedError,
+  ResponseTimeoutError,
+} from './errors.ts';
+export { FindResponses } from './find-responses.ts';
+export type { FindOutcome } from './find-responses.ts';
+export type {
+  AdmitRequest,
+  AdmitResult,
+  AdmittedContext,
+  AssociationEvent,
+  AssociationHandlers,
+  AssociationInfo,
+  ContextRejection,
+  EchoRequest,
+  FindRequest,
+  FindRow,
+  MoveAnswer,
+  MoveRequest,
+  OfferedContext,
+  StatusAnswer,
+  StoreAnswer,
+  StoreData,
+  StoreRequest,
+} from './handlers.ts';
+export { defaultLimits, dimseLimits } from './limits.ts';
+export type { DimseLimits } from './limits.ts';
+export type { CommonExtendedNegotiation, ExtendedNegotiation, RoleSelection, UserIdentity } from './pdu.ts';
+export { associationPool } from './pool.ts';
+export type { AssociationPool, AssociationPoolOptions } from './pool.ts';
+export { RequestedAssociation } from './requested-association.ts';
+export type {
+  AcceptedContext,
+  FindQuery,
+  MoveOutcome,
+  MoveQuery,
+  PeerInfo,
+  ResponseOutcome,
+  StoreObject,
+} from './outcomes.ts';
+export { defaultTimeouts, requestAssociation } from './requestor.ts';
+export type { ContextProposal, RequestAssociationOptions, RequestTimeouts } from './requestor.ts';
+export { failureStatus } from './services.ts';
