@@ -22,6 +22,10 @@ export { DataSetError } from './errors.ts';
 export type { DataSetErrorCode, DataSetErrorFacts } from './errors.ts';
 export { fileMetaInformation, implementationVersionName, readFileMeta } from './file-meta.ts';
 export type { FileMeta } from './file-meta.ts';
+export { HeaderWalker } from './header-walker.ts';
+export type { HeaderWalkerOptions } from './header-walker.ts';
+export { keysNotAnswered, matchesIdentifier, matchesKey, uidsOf } from './matching.ts';
+export type { MatchingOptions } from './matching.ts';
 export {
   creatorOf,
   findPrivate,
@@ -39,3 +43,4 @@ export type { Keyword } from './tags.ts';
 export { transferSyntaxes, transferSyntaxOf } from './transfer-syntaxes.ts';
 export type { TransferSyntax } from './transfer-syntaxes.ts';
 export { isUid, uids } from './uids.ts';
+export { hasWildcard, matchesWildcard } from './wildcard.ts';
