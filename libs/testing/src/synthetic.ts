@@ -45,6 +45,8 @@ const sopClasses = {
   MR: '1.2.840.10008.5.1.4.1.1.4',
   CR: '1.2.840.10008.5.1.4.1.1.1',
 } as const;
+/** Rows and columns. */
+const defaultSize = { CT: 256, MR: 256, CR: 512 } as const;
 const softcopyPresentationState = '1.2.840.10008.5.1.4.1.1.11.1';
 
 /** A UID under 2.25 (PS3.5 Annex B.2) that is the same for the same words. */
@@ -59,7 +61,7 @@ export function uidFrom(...words: readonly (string | number)[]): string {
  */
 export function syntheticStudy(options: SyntheticStudyOptions): readonly SyntheticInstance[] {
   const count = options.modality === 'CR' ? 1 : (options.instances ?? 12);
-  const size = options.size ?? (options.modality === 'CR' ? 512 : 256);
+  const size = options.size ?? defaultSize[options.modality];
   return Array.from({ length: count }, (_, index) => imageInstance(options, index, count, size));
 }
 
@@ -101,6 +103,7 @@ export function syntheticPresentationState(
     [tags.ReferencedSOPInstanceUID]: element('UI', image.sopInstanceUid),
   };
   const label = options.label ?? 'NODULE';
+  const size = options.size ?? defaultSize[options.modality];
   const dataSet: DataSetJson = {
     ...commonAttributes(options, softcopyPresentationState, uidFrom(options.seed, 'gsps', label)),
     [tags.SeriesInstanceUID]: element('UI', uidFrom(options.seed, 'series-pr')),
@@ -125,6 +128,13 @@ export function syntheticPresentationState(
         [tags.AnchorPoint]: element('FL', 96, 110),
         [tags.AnchorPointVisibility]: element('CS', 'Y'),
       }),
+    }),
+    [tags.DisplayedAreaSelectionSequence]: element('SQ', {
+      [tags.ReferencedImageSequence]: element('SQ', reference),
+      [tags.DisplayedAreaTopLeftHandCorner]: element('SL', 1, 1),
+      [tags.DisplayedAreaBottomRightHandCorner]: element('SL', size, size),
+      [tags.PresentationSizeMode]: element('CS', 'SCALE TO FIT'),
+      [tags.PresentationPixelAspectRatio]: element('IS', 1, 1),
     }),
     [tags.GraphicLayerSequence]: element('SQ', {
       [tags.GraphicLayer]: element('CS', 'LAYER1'),
