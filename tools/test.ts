@@ -49,13 +49,14 @@ for (const kind of asked.length > 0 ? asked : (Object.keys(kinds) as Kind[])) {
   const started = performance.now();
   const run = spawnSync(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--test', ...flags, ...chosen],
+    ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', ...flags, ...chosen],
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
       encoding: 'utf8',
       maxBuffer: 256 * 1024 * 1024,
-      env: { ...process.env, NODE_COMPILE_CACHE: `${root}/node_modules/.cache/node` },
+      // Colours would hide the counts from us.
+      env: { ...process.env, FORCE_COLOR: '0', NODE_COMPILE_CACHE: `${root}/node_modules/.cache/node` },
     },
   );
   const counted = report(run.stdout);
