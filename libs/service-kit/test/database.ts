@@ -1,20 +1,27 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { startPostgres } from '@isthmus/embedded';
-import type { PostgresServer } from '@isthmus/embedded';
+import { randomUUID } from 'node:crypto';
+import { sharedPostgres } from '@isthmus/testing';
 import { pino } from 'pino';
 import type { Log } from '../src/index.ts';
 
-/** A PostgreSQL of the test's own, that it may kill. The caller stops it and removes the folder through `remove`. */
-export async function ownPostgres(): Promise<PostgresServer & { remove(): Promise<void> }> {
-  const dataDir = await mkdtemp(path.join(tmpdir(), 'isthmus-kit-'));
-  const server = await startPostgres({ dataDir, settings: { fsync: 'off' } });
-  const remove = async (): Promise<void> => {
-    await server.stop();
-    await rm(dataDir, { recursive: true, force: true });
+/** The PostgreSQL of this process, which a test may kill and restart, with a database of the test's own. */
+export async function ownDatabase(): Promise<{
+  url: string;
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+  /** Drops the database. */
+  remove(): Promise<void>;
+}> {
+  const server = await sharedPostgres();
+  const name = `kit_${randomUUID().replaceAll('-', '')}`;
+  const url = await server.createDatabase(name);
+  return {
+    url,
+    kill: () => server.kill(),
+    stop: () => server.stop(),
+    restart: () => server.restart(),
+    remove: () => server.dropDatabase(name),
   };
-  return Object.assign(server, { remove });
 }
 
 /** A log whose lines a test can read. */

@@ -1,6 +1,9 @@
 import { ConfigError } from './errors.ts';
 
-/** One setting: how it is named, what it may be, and what it is for. Made by `text`, `integer`, `choice`, `flag`, `url`. */
+/**
+ * One setting: how it is named, what it may be, and what it is for. Made by `text`, `integer`, `choice`,
+ * `flag`, `url`.
+ */
 export interface Setting<Value> {
   /** One sentence for the reference page. */
   readonly about: string;
@@ -109,8 +112,8 @@ function setting<Value>(
 }
 
 /**
- * Reads a service's configuration from an environment. An empty value counts as absent. Names that the schema does not
- * know are ignored: an environment is full of other programs' names.
+ * Reads a service's configuration from an environment. An empty value counts as absent. Names that the schema
+ * does not know are ignored: an environment is full of other programs' names.
  *
  * @throws {ConfigError} One error for all settings that are missing or out of bounds; nothing is half-read.
  */

@@ -14,17 +14,24 @@ export interface ConfigurationWatch {
   /** What is configured as far as this service knows; empty until `ready`. */
   current(): Configuration;
   /**
-   * Calls the listener after each change, with the whole configuration before and after. Listeners that are there before
+   * Calls the listener after each change, with the whole configuration before and after. Listeners that are
+   * there before
    * `ready` are called once for everything that was configured at start. @returns Unsubscribes.
    */
   onChange(listener: ConfigurationListener): () => void;
-  /** Resolves when all that was configured at start is in `current()`. Never rejects; pends while the log is away. */
+  /**
+   * Resolves when all that was configured at start is in `current()`. Never rejects; pends while the log is
+   * away.
+   */
   readonly ready: Promise<void>;
   isReady(): boolean;
   stop(): void;
 }
 
-/** Keeps a service's view of the configuration: reads the newest event of every entity, then follows the changes. */
+/**
+ * Keeps a service's view of the configuration: reads the newest event of every entity, then follows the
+ * changes.
+ */
 export function watchConfiguration(options: { source: ConfigurationSource; log: Log }): ConfigurationWatch {
   const { source, log } = options;
   const stopping = new AbortController();

@@ -3,7 +3,9 @@ import { isDatabaseUnreachable } from '../postgres/errors.ts';
 import { Problem } from './problem.ts';
 import type { ProblemPart } from './problem.ts';
 
-/** The one place where errors become HTTP statuses. Anything unknown is 500, without a word of its message. */
+/**
+ * The one place where errors become HTTP statuses. Anything unknown is 500, without a word of its message.
+ */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const { code, statusCode, validation } = error as Partial<FastifyError>;

@@ -10,11 +10,12 @@ export function etagOf(version: number | string): string {
 }
 
 /**
- * Guards a write on an entity that must not be overwritten unseen: an existing one needs `If-Match` with its present
- * ETag, a new one must come without.
+ * Guards a write on an entity that must not be overwritten unseen: an existing one needs `If-Match` with its
+ * present ETag, a new one must come without.
  *
  * @param present - ETag of the entity now; undefined when there is none.
- * @throws {Problem} 428 when `If-Match` is missing, 412 when it names another version, or any while there is no entity.
+ * @throws {Problem} 428 when `If-Match` is missing, 412 when it names another version, or any while there is
+ * no entity.
  */
 export function requireIfMatch(request: WithHeaders, present: string | undefined): void {
   const given = headerOf(request, 'if-match');

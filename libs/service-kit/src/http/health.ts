@@ -13,7 +13,10 @@ export interface Readiness {
   readonly checks: { readonly [name: string]: CheckResult };
 }
 
-/** A named check: a value, or a function that may throw (then it failed) or take too long (then it failed as well). */
+/**
+ * A named check: a value, or a function that may throw (then it failed) or take too long (then it failed as
+ * well).
+ */
 export type Check = () => CheckResult | boolean | Promise<CheckResult | boolean | void>;
 
 const checkTimeoutMs = 2_000;

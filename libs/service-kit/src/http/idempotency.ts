@@ -15,11 +15,12 @@ export interface WriteAnswer {
 
 export interface Idempotency {
   /**
-   * Does the work once per `Idempotency-Key` and route, and answers. A retry with the same key and body gets the first
-   * answer again (header `idempotency-replayed: true`). Without a key the work is simply done.
+   * Does the work once per `Idempotency-Key` and route, and answers. A retry with the same key and body gets
+   * the first answer again (header `idempotency-replayed: true`). Without a key the work is simply done.
    *
-   * The work gets an event id: random without a key, else derived from service, route and key, so that even a retry after
-   * a crash between append and answer is the same event. Only answers below 400 are kept; after an error the key is free.
+   * The work gets an event id: random without a key, else derived from service, route and key, so that even a
+   * retry after a crash between append and answer is the same event. Only answers below 400 are kept; after
+   * an error the key is free.
    *
    * @throws {Problem} 400 bad key; 422 same key, other body; 409 the first request is still being worked on.
    */

@@ -22,8 +22,9 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Without authentication, being on this machine is the only credential, and a browser on this machine lends it to any
- * web page. So the Host must be a loopback name (against DNS rebinding) and a write must not come from another origin.
+ * Without authentication, being on this machine is the only credential, and a browser on this machine lends
+ * it to any web page. So the Host must be a loopback name (against DNS rebinding) and a write must not come
+ * from another origin.
  */
 export function guardLoopback(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {

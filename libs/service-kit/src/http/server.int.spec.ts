@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
-import { ownPostgres, recordedLog } from '../../test/database.ts';
+import { ownDatabase, recordedLog } from '../../test/database.ts';
 import {
   connectPostgres,
   createIdempotency,
@@ -165,14 +165,14 @@ describe('HTTP server of a service', () => {
 });
 
 describe('Idempotency-Key', () => {
-  let postgres: Awaited<ReturnType<typeof ownPostgres>>;
+  let postgres: Awaited<ReturnType<typeof ownDatabase>>;
   let db: Database;
   let server: HttpServer;
   let done: (string | undefined)[] = [];
   let outcome: () => Promise<void> = async () => undefined;
 
   before(async () => {
-    postgres = await ownPostgres();
+    postgres = await ownDatabase();
     db = await connectPostgres({ url: postgres.url, schema: 'spec', poolMax: 4 });
     await migrate(db, 'spec', [idempotencyMigration]);
     const idempotency = createIdempotency({ db, service: 'spec' });

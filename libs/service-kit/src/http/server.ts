@@ -39,12 +39,18 @@ export interface HttpOptions {
   readonly metrics?: Metrics;
   /** @default 1 MiB */
   readonly bodyBytesMax?: number;
-  /** Checks every request outside `/health`; throws a 401 or 403 `Problem`. Without it only loopback addresses are listened on. */
+  /**
+   * Checks every request outside `/health`; throws a 401 or 403 `Problem`. Without it only loopback addresses
+   * are listened on.
+   */
   authenticate?(request: IncomingMessage): Promise<void>;
   /** Shown in the OpenAPI document. */
   readonly about?: string;
   readonly version?: string;
-  /** False: the service brings its own `/openapi.json`, `/health/ready` and `/metrics` (the console). @default true */
+  /**
+   * False: the service brings its own `/openapi.json`, `/health/ready` and `/metrics` (the console).
+   * @default true
+   */
   readonly standardRoutes?: boolean;
 }
 
@@ -59,7 +65,8 @@ const mebibyte = 1024 * 1024;
 const stopGraceMs = 5_000;
 
 /**
- * Starts a service's HTTP server as design.md 8 says: unknown fields are errors, failures are problem+json, and there are
+ * Starts a service's HTTP server as design.md 8 says: unknown fields are errors, failures are problem+json,
+ * and there are
  * `/health/live`, `/health/ready`, `/metrics` and `/openapi.json` (OpenAPI 3.1).
  *
  * @throws {InsecureListenError} The host is not loopback and nobody authenticates.
@@ -108,7 +115,8 @@ function createApp(options: HttpOptions): HttpApp {
   if (!options.authenticate) guardLoopback(app as unknown as FastifyInstance);
   else addAuthentication(app, options.authenticate);
   app.addHook('preValidation', async (request) => {
-    // A query string knows text only; numbers and booleans are read as the route's schema asks. Bodies are taken literally.
+    // A query string knows text only; numbers and booleans are read as the route's schema asks. Bodies are
+    // taken literally.
     const schema = request.routeOptions.schema?.querystring as TSchema | undefined;
     if (schema) request.query = Value.Convert(schema, request.query);
   });

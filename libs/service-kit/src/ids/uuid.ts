@@ -1,13 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** A UUIDv7 (RFC 9562 §5.7): the id of a decision. Sorts by time of making. @param nowMs - Milliseconds since 1970. */
+/**
+ * A UUIDv7 (RFC 9562 §5.7): the id of a decision. Sorts by time of making.
+ * @param nowMs - Milliseconds since 1970.
+ */
 export function newUuid(nowMs: number = Date.now()): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(nowMs, 0, 6);
   return formatUuid(bytes, 7);
 }
 
-/** A UUIDv8 (RFC 9562 §5.8) from the SHA-256 of the parts: the same parts give the same id, in any process. */
+/**
+ * A UUIDv8 (RFC 9562 §5.8) from the SHA-256 of the parts: the same parts give the same id, in any process.
+ */
 export function derivedUuid(...parts: readonly string[]): string {
   return formatUuid(createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 16), 8);
 }

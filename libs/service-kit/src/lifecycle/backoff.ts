@@ -12,7 +12,10 @@ export interface BackoffOptions {
 export interface Backoff {
   /** Pauses given since the last reset. */
   readonly attempts: number;
-  /** The next pause in ms: doubling from `baseMs` to `maxMs`, then spread over its upper half so that many waiters part. */
+  /**
+   * The next pause in ms: doubling from `baseMs` to `maxMs`, then spread over its upper half so that many
+   * waiters part.
+   */
   next(): number;
   /** Sleeps for `next()`. Returns early, without an error, when the signal is aborted. */
   wait(signal?: AbortSignal): Promise<void>;

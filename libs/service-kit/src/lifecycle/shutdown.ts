@@ -9,8 +9,8 @@ export function untilSignal(): Promise<string> {
 }
 
 /**
- * Stops parts one after the other. A part that fails or takes longer than `eachMs` is logged by name and passed over, so
- * that the parts after it are still closed.
+ * Stops parts one after the other. A part that fails or takes longer than `eachMs` is logged by name and
+ * passed over, so that the parts after it are still closed.
  */
 export async function stopInOrder(
   log: Log,

@@ -4,7 +4,10 @@ import type { DestinationStream, Logger } from 'pino';
 export type Log = Logger;
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
-/** Fields that hold, or may hold, patient data or secrets. A second fence: the first is not to log them at all. */
+/**
+ * Fields that hold, or may hold, patient data or secrets. A second fence: the first is not to log them at
+ * all.
+ */
 const secretFields = [
   'patient',
   'patientId',
@@ -23,8 +26,9 @@ const secretFields = [
 ];
 
 /**
- * A service's log: JSON lines on standard output with `service` and `cluster` in each, times in ISO 8601, errors without
- * the values that PostgreSQL quotes in them. Patient data and secrets are cut out of known fields, one level deep too.
+ * A service's log: JSON lines on standard output with `service` and `cluster` in each, times in ISO 8601,
+ * errors without the values that PostgreSQL quotes in them. Patient data and secrets are cut out of known
+ * fields, one level deep too.
  *
  * @param options.destination - Where lines go instead of standard output (tests).
  */

@@ -39,8 +39,8 @@ export async function connectPostgres<Tables = any>(options: PostgresOptions): P
     keepAlive: true,
     types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
   });
-  // A killed server raises an error on every connection, also on those at rest and those that are lent out: without
-  // listeners each of them would end the process.
+  // A killed server raises an error on every connection, also on those at rest and those that are lent out:
+  // without listeners each of them would end the process.
   pool.on('error', (error) => options.log?.warn({ err: error }, 'lost an idle database connection'));
   pool.on('connect', (client) => {
     client.on('error', () => undefined);

@@ -1,4 +1,7 @@
-/** SQLSTATE classes that speak of the server's condition, not of our statement or data (PostgreSQL manual, appendix A). */
+/**
+ * SQLSTATE classes that speak of the server's condition, not of our statement or data (PostgreSQL manual,
+ * appendix A).
+ */
 const operatingClasses = new Set(['08', '40', '53', '55', '57', '58']);
 
 const socketCodes = new Set([
@@ -17,8 +20,8 @@ const driverMessages =
   /connection terminated|connection error and is not queryable|timeout (exceeded|expired)|client was closed/i;
 
 /**
- * Whether an error means "the database is away, restarting, full or busy": the same statement can succeed later. A
- * deadlock or serialization failure counts too. Constraint violations, bad values and bugs do not.
+ * Whether an error means "the database is away, restarting, full or busy": the same statement can succeed
+ * later. A deadlock or serialization failure counts too. Constraint violations, bad values and bugs do not.
  */
 export function isDatabaseUnreachable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -10,9 +10,9 @@ export interface Migration {
 }
 
 /**
- * Brings a service's schema up to date: runs, in list order, the migrations that it has not seen, all in one transaction
- * under an advisory lock, so that of several instances one does the work and the others wait. Names in the database that
- * the list does not have are left alone: a newer version may have run here.
+ * Brings a service's schema up to date: runs, in list order, the migrations that it has not seen, all in one
+ * transaction under an advisory lock, so that of several instances one does the work and the others wait.
+ * Names in the database that the list does not have are left alone: a newer version may have run here.
  *
  * @param name - Names the lock; the service.
  * @throws When a migration fails or waits more than 5 s for a table lock; then nothing has changed.

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { sql } from 'kysely';
-import { ownPostgres, until } from '../../test/database.ts';
+import { ownDatabase, until } from '../../test/database.ts';
 import { connectPostgres, isDatabaseUnreachable, migrate } from '../index.ts';
 import type { Migration } from '../index.ts';
 
 describe('PostgreSQL', () => {
-  let server: Awaited<ReturnType<typeof ownPostgres>>;
+  let server: Awaited<ReturnType<typeof ownDatabase>>;
   before(async () => {
-    server = await ownPostgres();
+    server = await ownDatabase();
   });
   after(() => server.remove());
 

@@ -48,8 +48,8 @@ export async function adoptIncarnation(db: Database, name: string, incarnation: 
 }
 
 /**
- * Compare-and-set, first statement of the transaction that writes the rows: it also locks the checkpoint, so that a
- * rebuild waits for the end of this transaction, or this transaction for the end of the rebuild.
+ * Compare-and-set, first statement of the transaction that writes the rows: it also locks the checkpoint, so
+ * that a rebuild waits for the end of this transaction, or this transaction for the end of the rebuild.
  *
  * @throws {CheckpointMovedError} The checkpoint is not at `from`.
  */

@@ -3,13 +3,13 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import type { StoredEvent } from '@isthmus/domain';
-import { ownPostgres, recordedLog, until } from '../../test/database.ts';
+import { ownDatabase, recordedLog, until } from '../../test/database.ts';
 import { ScriptedSource } from '../../test/scripted-source.ts';
 import { connectPostgres, createMetrics, startProjection } from '../index.ts';
 import type { Database, Projection, ProjectionOptions } from '../index.ts';
 
 describe('projection on a real PostgreSQL', () => {
-  let server: Awaited<ReturnType<typeof ownPostgres>>;
+  let server: Awaited<ReturnType<typeof ownDatabase>>;
   let db: Database;
   let source: ScriptedSource;
   let recorded: ReturnType<typeof recordedLog>;
@@ -17,7 +17,7 @@ describe('projection on a real PostgreSQL', () => {
   let schemas = 0;
 
   before(async () => {
-    server = await ownPostgres();
+    server = await ownDatabase();
   });
   after(() => server.remove());
 

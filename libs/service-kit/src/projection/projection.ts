@@ -43,13 +43,17 @@ export interface ProjectionOptions {
   readonly name: string;
   readonly source: EventSource;
   readonly stream: 'STUDY' | 'INSTANCES';
-  /** One NATS subject filter. With one, `lag` is an upper bound: events that do not match never move the checkpoint. */
+  /**
+   * One NATS subject filter. With one, `lag` is an upper bound: events that do not match never move the
+   * checkpoint.
+   */
   readonly filter?: string;
   /** Events per transaction at most. @default 500 */
   readonly batchMax?: number;
   /**
-   * Writes the rows that follow from the events, in order, through `tx` only: events can be given again after a rollback,
-   * so nothing outside the transaction may be touched. Must bear an event whose id it has seen already.
+   * Writes the rows that follow from the events, in order, through `tx` only: events can be given again after
+   * a rollback, so nothing outside the transaction may be touched. Must bear an event whose id it has seen
+   * already.
    */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   apply(tx: Transaction<any>, events: readonly StoredEvent[]): Promise<void>;
@@ -59,7 +63,10 @@ export interface ProjectionOptions {
   readonly metrics?: Registry;
   /** Tries of an event that fails alone before the projection halts. @default 3 */
   readonly triesMax?: number;
-  /** How often a stand-by asks for the lock, and an idle projector looks for a rebuild by others. @default 500 */
+  /**
+   * How often a stand-by asks for the lock, and an idle projector looks for a rebuild by others.
+   * @default 500
+   */
   readonly pollMs?: number;
 }
 
@@ -71,15 +78,21 @@ export interface Projection {
   state(): ProjectionState;
   /** For readiness: not ok while starting, halted or without database or log. */
   health(): CheckResult;
-  /** @returns Whether the checkpoint reached the sequence within the time. False at once when halted or stopped. */
+  /**
+   * @returns Whether the checkpoint reached the sequence within the time. False at once when halted or
+   * stopped.
+   */
   waitFor(sequence: number, timeoutMs: number): Promise<boolean>;
-  /** Calls the listener after each commit, and when the checkpoint falls back to 0 for a rebuild. @returns Unsubscribes. */
+  /**
+   * Calls the listener after each commit, and when the checkpoint falls back to 0 for a rebuild.
+   * @returns Unsubscribes.
+   */
   onAdvance(listener: (checkpoint: number) => void): () => void;
   /** Events of the stream that are not projected yet. @throws When the log cannot be asked. */
   lag(): Promise<number>;
   /**
-   * Empties the tables and folds the log anew, while the service goes on serving what is there. Also the way out of a
-   * halt. Resolves when the old position is reached again.
+   * Empties the tables and folds the log anew, while the service goes on serving what is there. Also the way
+   * out of a halt. Resolves when the old position is reached again.
    * @throws {ProjectionHaltedError} It halted on the way.
    */
   rebuild(): Promise<void>;
@@ -87,12 +100,13 @@ export interface Projection {
 }
 
 /**
- * Folds a stream into tables: rows and checkpoint in one transaction, compare-and-set on the checkpoint, one projector at
- * a time by advisory lock (further instances stand by and follow the checkpoint). Starts in the background and heals by
- * itself when PostgreSQL or the log come back.
+ * Folds a stream into tables: rows and checkpoint in one transaction, compare-and-set on the checkpoint, one
+ * projector at a time by advisory lock (further instances stand by and follow the checkpoint). Starts in the
+ * background and heals by itself when PostgreSQL or the log come back.
  *
- * It halts, for good and with a log line, when the log is not the one that the rows follow from (other incarnation, or
- * shorter than the checkpoint), and when one event cannot be applied: no event is ever passed over.
+ * It halts, for good and with a log line, when the log is not the one that the rows follow from (other
+ * incarnation, or shorter than the checkpoint), and when one event cannot be applied: no event is ever passed
+ * over.
  */
 export function startProjection(options: ProjectionOptions): Projection {
   const projector = new Projector(options);
@@ -192,7 +206,10 @@ class Projector implements Projection {
     }
   }
 
-  /** One life with one database connection, which holds the lock: when it dies, so does the lock, and so does the write. */
+  /**
+   * One life with one database connection, which holds the lock: when it dies, so does the lock, and so does
+   * the write.
+   */
   async #runSession(succeeded: () => void): Promise<void> {
     const { db } = this.#options;
     if (this.#halt) return this.#waitHalted();
@@ -291,7 +308,10 @@ class Projector implements Projection {
     }
   }
 
-  /** Notices, on a connection of its own, that the database is gone or that somebody else began a rebuild, while no event comes. */
+  /**
+   * Notices, on a connection of its own, that the database is gone or that somebody else began a rebuild,
+   * while no event comes.
+   */
   async #watchCheckpoint(signal: AbortSignal): Promise<void> {
     const { db, name, pollMs = 500 } = this.#options;
     while (!signal.aborted) {
