@@ -1,0 +1,124 @@
+import { dimseStatus, uids } from '@isthmus/dicom';
+import type { AssociationEvent, AssociationHandlers, StatusAnswer, StoreRequest } from '@isthmus/dimse';
+import type { Log } from '@isthmus/service-kit';
+import { dutyOf } from './admission.ts';
+import { handleCFind } from './c-find.ts';
+import type { CFindParts } from './c-find.ts';
+import { handleCMove } from './c-move.ts';
+import type { CMoveParts } from './c-move.ts';
+import { handleCStore } from './c-store.ts';
+import type { CStoreParts } from './c-store.ts';
+import { outcomeOf, statusOfError } from './dimse-status.ts';
+import { handleLinkedUpdate } from './linked-update.ts';
+
+export interface AssociationParts {
+  readonly store: CStoreParts;
+  readonly find: CFindParts;
+  readonly move: CMoveParts;
+}
+
+/** Which handler serves which DIMSE service, with counting and the one mapping of errors to statuses around it. */
+export function associationHandlers(parts: AssociationParts): AssociationHandlers {
+  const { log, metrics, eventLog } = parts.move;
+  const counted = <Answer extends { readonly status: number }>(service: string, answer: Answer): Answer => {
+    metrics.answered(service, outcomeOf(answer.status));
+    return answer;
+  };
+  return {
+    cEcho: async () => counted('c-echo', { status: dimseStatus.Success }).status,
+    cStore: async (request) => {
+      try {
+        if (request.sopClassUid === uids.IsthmusLinkedUpdateStorage) {
+          return counted('linked-update', await handleLinkedUpdate(request, { eventLog, log }));
+        }
+        if (dutyOf(request.sopClassUid) !== 'storage') return counted('c-store', notServed);
+        return counted('c-store', await handleCStore(request, parts.store));
+      } catch (error) {
+        return counted('c-store', storeFailed(request, error, parts));
+      }
+    },
+    cFind: async function* (request) {
+      const { sopClassUid } = request;
+      const isFind = dutyOf(sopClassUid) === 'find' || findClassesOfOurs.has(sopClassUid);
+      return counted('c-find', isFind ? yield* handleCFind(request, parts.find) : notServed);
+    },
+    cMove: async function* (request) {
+      if (dutyOf(request.sopClassUid) !== 'move') {
+        return counted('c-move', { ...notServed, counts: { completed: 0, failed: 0, warning: 0 } });
+      }
+      return counted('c-move', yield* handleCMove(request, parts.move));
+    },
+  };
+}
+
+const notServed: StatusAnswer = { status: dimseStatus.SopClassNotSupported };
+const findClassesOfOurs: ReadonlySet<string> = new Set([
+  uids.IsthmusLinkedQueryFind,
+  uids.IsthmusLinkStateFind,
+]);
+
+function storeFailed(request: StoreRequest, error: unknown, parts: AssociationParts): StatusAnswer {
+  const { log, metrics } = parts.store;
+  const { id: associationId, callingAeTitle: peer } = request.association;
+  const facts = { associationId, sopInstanceUid: request.sopInstanceUid, peer };
+  metrics.received('failed', 0);
+  if (request.signal.aborted) {
+    // Nobody is left to be told; nothing of the object is left either.
+    log.warn({ ...facts, why: (error as Error).message }, 'c-store: the association ended inside the object');
+    throw error;
+  }
+  const answer = statusOfError(error);
+  log.error({ ...facts, status: answer.status, err: error }, 'c-store failed');
+  return answer;
+}
+
+/** Log lines and the gauge of open associations. */
+export function associationEvents(
+  log: Log,
+  openNow: (count: number) => void,
+): (event: AssociationEvent) => void {
+  let open = 0;
+  return (event) => {
+    switch (event.type) {
+      case 'accepted': {
+        const { id, callingAeTitle, remoteAddress } = event.association;
+        openNow((open += 1));
+        const facts = {
+          associationId: id,
+          peer: callingAeTitle,
+          remoteAddress,
+          contexts: event.acceptedContexts,
+        };
+        return log.debug(facts, 'association accepted');
+      }
+      case 'rejected': {
+        const { callingAeTitle: peer, calledAeTitle, remoteAddress, result, source, reason } = event;
+        return log.warn(
+          { peer, calledAeTitle, remoteAddress, result, source, reason },
+          'association rejected',
+        );
+      }
+      case 'turned-away':
+        return log.warn({ remoteAddress: event.remoteAddress }, 'connection turned away: too many');
+      case 'released':
+        openNow((open -= 1));
+        return log.debug({ associationId: event.association.id }, 'association released');
+      case 'ended': {
+        if (event.association) openNow((open -= 1));
+        const facts = { associationId: event.association?.id, peer: event.association?.callingAeTitle };
+        const { code, message } = event.error;
+        return log.warn(
+          { ...facts, remoteAddress: event.remoteAddress, code, why: message },
+          'association ended',
+        );
+      }
+      case 'handler-failed':
+        return log.error(
+          { associationId: event.association?.id, service: event.service, err: event.error },
+          'handler failed',
+        );
+      case 'listener-failed':
+        return log.error({ err: event.error }, 'the DICOM listener failed');
+    }
+  };
+}

@@ -1,0 +1,207 @@
+import { dimseStatus, stringOf, tags } from '@isthmus/dicom';
+import type { StoreAnswer, StoreRequest } from '@isthmus/dimse';
+import { instanceSubject, stationOfAeTitle, uidPattern } from '@isthmus/domain';
+import type { Configuration, InstanceStored, InstanceStoredEvent, LocatedInstance } from '@isthmus/domain';
+import type { EventLog } from '@isthmus/event-log';
+import type { Log } from '@isthmus/service-kit';
+import { instanceStoredEvent, originOf } from './instance-stored.ts';
+import type { EdgeMetrics } from './metrics.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { Pulls } from './pulls.ts';
+import type { AcknowledgedIds } from './acknowledged.ts';
+import type { ReceivedObject, Spool } from './spool.ts';
+
+export interface CStoreParts {
+  readonly cluster: string;
+  readonly ourAeTitle: () => string;
+  readonly configuration: () => Configuration;
+  readonly spool: Spool;
+  readonly store: ObjectStore;
+  readonly eventLog: Pick<EventLog, 'append'>;
+  readonly acknowledged: AcknowledgedIds;
+  readonly pulls: Pulls;
+  readonly metrics: EdgeMetrics;
+  readonly log: Log;
+  readonly now: () => Date;
+}
+
+/**
+ * Stop 2 of 6 on the way of an object from the socket to the peer: bytes to a temporary file as they come, a look at what
+ * they are, into place on disk, then the fact into the log. Success is answered after that and never before.
+ *
+ * Whatever goes wrong before, nothing is acknowledged and the peer sends again: the same bytes find their file in place
+ * and become the same event. Statuses: PS3.4 B.2.3.
+ */
+export async function handleCStore(request: StoreRequest, parts: CStoreParts): Promise<StoreAnswer> {
+  const received = await parts.spool.receive(request.data.batches(), {
+    sopClassUid: request.sopClassUid,
+    sopInstanceUid: request.sopInstanceUid,
+    transferSyntaxUid: request.transferSyntaxUid,
+    callingAeTitle: request.association.callingAeTitle,
+  });
+  try {
+    const identity = identify(received, request);
+    if ('refused' in identity) {
+      await parts.spool.discard(received);
+      return answer(request, parts, 'refused', identity.refused);
+    }
+    const placed = await parts.store.place(received, identity.sopInstanceUid);
+    if (placed.outcome === 'conflict')
+      return await keepConflict(request, parts, received, identity, placed.file);
+
+    const pull = parts.pulls.match({
+      studyInstanceUid: identity.studyInstanceUid,
+      callingAeTitle: request.association.callingAeTitle,
+      moveOriginatorAeTitle: request.moveOriginator?.aeTitle,
+    });
+    const instance: LocatedInstance = {
+      ...identity,
+      sopClassUid: request.sopClassUid,
+      transferSyntaxUid: request.transferSyntaxUid,
+      file: placed.file,
+      fileBytes: placed.fileBytes,
+    };
+    const event = factOf(instance, received, request, parts, pull?.peer);
+    if (!parts.acknowledged.has(event.id)) {
+      await parts.eventLog.append('INSTANCES', instanceSubject(identity.studyInstanceUid), event);
+      parts.acknowledged.add(event.id);
+    }
+    parts.pulls.arrived({
+      instance,
+      callingAeTitle: request.association.callingAeTitle,
+      peer: event.data.pulledFrom,
+    });
+    return answer(request, parts, placed.outcome, { status: dimseStatus.Success }, received);
+  } catch (error) {
+    await parts.spool.discard(received);
+    throw error;
+  }
+}
+
+interface Identity {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopInstanceUid: string;
+}
+
+/** Who the object is, by its own data set; or why it cannot be kept. Error Comments are short: LO, 64 characters. */
+function identify(
+  received: ReceivedObject,
+  request: StoreRequest,
+): Identity | { readonly refused: StoreAnswer } {
+  const { header } = received;
+  const cutOff = !received.complete && (received.headerError?.code ?? 'truncated') === 'truncated';
+  if (cutOff) return refuse(dimseStatus.CannotUnderstand, 'Data set ends inside an element');
+  const uid = (tag: string): string | undefined => {
+    const text = stringOf(header, tag);
+    return text !== undefined && uidPattern.test(text) ? text : undefined;
+  };
+  const sopInstanceUid = uid(tags.SOPInstanceUID);
+  if (sopInstanceUid === undefined) {
+    const why = received.headerError
+      ? 'Data set is malformed'
+      : 'SOP Instance UID (0008,0018) is missing or not a UID';
+    return refuse(dimseStatus.CannotUnderstand, why);
+  }
+  if (sopInstanceUid !== request.sopInstanceUid) {
+    return refuse(dimseStatus.DataSetDoesNotMatchSopClass, 'SOP Instance UID differs from the command');
+  }
+  if (stringOf(header, tags.SOPClassUID) !== request.sopClassUid) {
+    return refuse(dimseStatus.DataSetDoesNotMatchSopClass, 'SOP Class UID differs from the command');
+  }
+  const studyInstanceUid = uid(tags.StudyInstanceUID);
+  const seriesInstanceUid = uid(tags.SeriesInstanceUID);
+  if (studyInstanceUid === undefined || seriesInstanceUid === undefined) {
+    const which =
+      studyInstanceUid === undefined ? 'Study Instance UID (0020,000D)' : 'Series Instance UID (0020,000E)';
+    return refuse(dimseStatus.CannotUnderstand, `${which} is missing or not a UID`);
+  }
+  return { studyInstanceUid, seriesInstanceUid, sopInstanceUid };
+}
+
+function refuse(status: number, errorComment: string): { readonly refused: StoreAnswer } {
+  return { refused: { status, errorComment } };
+}
+
+function factOf(
+  instance: LocatedInstance,
+  received: ReceivedObject,
+  request: StoreRequest,
+  parts: CStoreParts,
+  pulledFrom: string | undefined,
+): InstanceStoredEvent {
+  const { callingAeTitle } = request.association;
+  const configuration = parts.configuration();
+  const movedByUs = request.moveOriginator?.aeTitle === parts.ourAeTitle();
+  const origin = originOf(configuration, {
+    callingAeTitle,
+    // An object that comes after its pull was given up is still a copy.
+    pulledFrom:
+      pulledFrom ?? (movedByUs ? stationOfAeTitle(configuration, callingAeTitle)?.aeTitle : undefined),
+  });
+  const facts: Omit<InstanceStored, 'issuer' | 'provisional' | 'pulledFrom' | 'header'> = {
+    ...instance,
+    dataSetSha256: received.dataSetSha256,
+    callingAeTitle,
+  };
+  return instanceStoredEvent(facts, {
+    cluster: parts.cluster,
+    configuration,
+    header: received.header,
+    origin,
+    now: parts.now(),
+  });
+}
+
+/** The first object stays; this one is kept beside it and shown. The sender may let go of its copy: both are safe. */
+async function keepConflict(
+  request: StoreRequest,
+  parts: CStoreParts,
+  received: ReceivedObject,
+  identity: Identity,
+  kept: string,
+): Promise<StoreAnswer> {
+  const conflict = await parts.store.keepAside(received, {
+    ...identity,
+    sopClassUid: request.sopClassUid,
+    callingAeTitle: request.association.callingAeTitle,
+    receivedAt: parts.now().toISOString(),
+    kept,
+  });
+  parts.log.warn(
+    { ...keysOf(request), kept, aside: conflict.aside },
+    'c-store: other bytes under a known SOP Instance UID',
+  );
+  const errorComment = 'Other data under this SOP Instance UID; kept as a conflict';
+  return answer(request, parts, 'conflict', { status: dimseStatus.Success, errorComment }, received);
+}
+
+function answer(
+  request: StoreRequest,
+  parts: CStoreParts,
+  outcome: 'stored' | 'duplicate' | 'conflict' | 'refused',
+  told: StoreAnswer,
+  received?: ReceivedObject,
+): StoreAnswer {
+  parts.metrics.received(outcome, received?.dataSetBytes ?? 0);
+  const level = outcome === 'refused' ? 'warn' : 'info';
+  const bytes = received?.dataSetBytes;
+  parts.log[level](
+    { ...keysOf(request), status: told.status, outcome, bytes, why: told.errorComment },
+    'c-store',
+  );
+  return told;
+}
+
+/** The keys of a log line, the same at every stop. */
+function keysOf(request: StoreRequest): {
+  associationId: string | number;
+  sopInstanceUid: string;
+  peer: string;
+} {
+  return {
+    associationId: request.association.id,
+    sopInstanceUid: request.sopInstanceUid,
+    peer: request.association.callingAeTitle,
+  };
+}

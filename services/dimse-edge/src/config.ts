@@ -1,0 +1,87 @@
+import { choice, integer, serviceSettings, text } from '@isthmus/service-kit';
+import type { ConfigOf } from '@isthmus/service-kit';
+
+/** Settings of dimse-edge: the only reader of the environment is `main.ts`, through this schema. */
+export const dimseEdgeConfig = {
+  ...serviceSettings,
+  AE_TITLE: text({
+    pattern: /^(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )$/,
+    about: 'AE title that this cluster answers to and calls with',
+  }),
+  DICOM_HOST: text({ default: '127.0.0.1', about: 'Address that the DICOM port listens on' }),
+  DICOM_PORT: integer({
+    default: 11112,
+    min: 0,
+    max: 65535,
+    about: 'Port that associations come in on; 0 takes a free one',
+  }),
+  OBJECT_STORE: text({ about: 'Directory that the objects are kept in; made when it is missing' }),
+  OBJECT_STORE_FREE_MIN_MIB: integer({
+    default: 64,
+    min: 0,
+    max: 1_048_576,
+    unit: 'MiB',
+    about: 'C-STORE is refused with A700 when less than this is free on the disk',
+  }),
+  ADMISSION: choice(['open-loopback', 'stations'], {
+    default: 'stations',
+    about: 'Who may open associations: known stations, or also unknown AE titles on this machine',
+  }),
+  FSYNC: choice(['always', 'group', 'none'], {
+    default: 'group',
+    about: 'Whether an object is forced to the disk before C-STORE is answered; none survives no power loss',
+  }),
+  ASSOCIATIONS_MAX: integer({
+    default: 200,
+    min: 1,
+    max: 5000,
+    about: 'Associations from peers that are open at once',
+  }),
+  QUERY_TIMEOUT_MS: integer({
+    default: 15_000,
+    min: 500,
+    max: 300_000,
+    unit: 'ms',
+    about: 'Longest time that a C-FIND from a peer takes',
+  }),
+  MOVE_TIMEOUT_MS: integer({
+    default: 3_600_000,
+    min: 1_000,
+    max: 86_400_000,
+    unit: 'ms',
+    about: 'Longest time that a C-MOVE takes, pulls from other clusters included',
+  }),
+  RETRIEVES_MAX: integer({
+    default: 4,
+    min: 1,
+    max: 64,
+    about: 'Studies that are pulled from peers at once; others wait',
+  }),
+  RETRIEVES_WAITING_MAX: integer({
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+    about: 'Retrieves that wait for their turn; more are refused',
+  }),
+  RETRIEVE_JOBS_MAX: integer({
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+    about: 'Retrieve jobs that are remembered; the oldest finished one makes room',
+  }),
+  SENDING_MAX: integer({
+    default: 8,
+    min: 1,
+    max: 128,
+    about: 'Associations to move destinations that are open at once; others wait',
+  }),
+  STOP_GRACE_MS: integer({
+    default: 20_000,
+    min: 0,
+    max: 600_000,
+    unit: 'ms',
+    about: 'How long operations under way may take to end when the service stops',
+  }),
+} as const;
+
+export type DimseEdgeConfig = ConfigOf<typeof dimseEdgeConfig>;

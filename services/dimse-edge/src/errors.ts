@@ -1,0 +1,54 @@
+/** The disk cannot take the object. Nothing of it is left behind. */
+export class ObjectStoreFullError extends Error {
+  readonly code = 'OBJECT_STORE_FULL';
+  readonly remedy = 'Free space on the disk of OBJECT_STORE, or evict visitor copies. Senders try again.';
+
+  constructor(cause?: unknown) {
+    super('the object store has no room', cause === undefined ? undefined : { cause });
+    this.name = 'ObjectStoreFullError';
+  }
+}
+
+/** The disk failed in another way. Nothing of the object is left behind, if the disk still lets us remove it. */
+export class ObjectStoreFailedError extends Error {
+  readonly code = 'OBJECT_STORE_FAILED';
+  readonly remedy = 'Look at the disk of OBJECT_STORE: permissions, mount, health. Senders try again.';
+
+  constructor(cause: unknown) {
+    super('the object store failed', { cause });
+    this.name = 'ObjectStoreFailedError';
+  }
+}
+
+/** No station of that AE title is configured. Nothing was sent. */
+export class StationUnknownError extends Error {
+  readonly code = 'STATION_UNKNOWN';
+  readonly remedy = 'Add the station: PUT /api/v1/stations/{aeTitle}.';
+  readonly aeTitle: string;
+
+  constructor(aeTitle: string) {
+    super(`no station ${JSON.stringify(aeTitle)} is configured`);
+    this.name = 'StationUnknownError';
+    this.aeTitle = aeTitle;
+  }
+}
+
+/** More work waits than is allowed. Nothing was started. */
+export class TooMuchWaitingError extends Error {
+  readonly code = 'TOO_MUCH_WAITING';
+  readonly remedy = 'Wait until some of it is done, or raise the maximum that the message names.';
+
+  constructor(what: string, max: number) {
+    super(`${max} ${what} wait already`);
+    this.name = 'TooMuchWaitingError';
+  }
+}
+
+/** Tells a disk without room (ENOSPC, quota) from a disk that failed. */
+export function objectStoreError(cause: unknown): ObjectStoreFullError | ObjectStoreFailedError {
+  if (cause instanceof ObjectStoreFullError || cause instanceof ObjectStoreFailedError) return cause;
+  const code = (cause as NodeJS.ErrnoException).code;
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? new ObjectStoreFullError(cause)
+    : new ObjectStoreFailedError(cause);
+}

@@ -1,0 +1,59 @@
+import { dimseStatus } from '@isthmus/dicom';
+import type { StoreAnswer, StoreRequest } from '@isthmus/dimse';
+import { requestSubjects } from '@isthmus/domain';
+import type { LinkedUpdateAnswer, LinkedUpdateReceived } from '@isthmus/domain';
+import type { EventLog } from '@isthmus/event-log';
+import type { Log } from '@isthmus/service-kit';
+
+/** What fits beside a request between services. */
+export const linkedUpdateBytesMax = 480 * 1024;
+/** The relay answers when the update is durable; a peer waits no longer than this for us. */
+const relayTimeoutMs = 30_000;
+
+/**
+ * A C-STORE of the Linked Update class: kept in memory, given to update-relay, and answered with the relay's own status.
+ * It is no object: nothing goes to disk here, and what is durable is the relay's to say.
+ * @throws What `requests.ask` throws; the peer is told A700 then, and sends again.
+ */
+export async function handleLinkedUpdate(
+  request: StoreRequest,
+  parts: { readonly eventLog: Pick<EventLog, 'requests'>; readonly log: Log },
+): Promise<StoreAnswer> {
+  const bytes = await readWhole(request.data, linkedUpdateBytesMax);
+  if (bytes === undefined) {
+    return { status: dimseStatus.CannotUnderstand, errorComment: 'Linked update is larger than 480 KiB' };
+  }
+  const answer = await parts.eventLog.requests.ask<LinkedUpdateReceived, LinkedUpdateAnswer>(
+    requestSubjects.linkedUpdate,
+    {
+      callingAeTitle: request.association.callingAeTitle,
+      sopInstanceUid: request.sopInstanceUid,
+      transferSyntaxUid: request.transferSyntaxUid,
+    },
+    { timeoutMs: relayTimeoutMs, attachment: bytes },
+  );
+  parts.log.info(
+    {
+      associationId: request.association.id,
+      sopInstanceUid: request.sopInstanceUid,
+      peer: request.association.callingAeTitle,
+      status: answer.status,
+      bytes: bytes.length,
+      why: answer.errorComment,
+    },
+    'linked update received',
+  );
+  return answer;
+}
+
+/** All bytes, or undefined when there are more than `bytesMax`; what is too much is read and dropped. */
+async function readWhole(data: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer | undefined> {
+  let slices: Buffer[] = [];
+  let bytes = 0;
+  for await (const slice of data) {
+    bytes += slice.length;
+    if (bytes <= bytesMax) slices.push(slice);
+    else slices = [];
+  }
+  return bytes <= bytesMax ? Buffer.concat(slices) : undefined;
+}

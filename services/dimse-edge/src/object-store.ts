@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readFileMeta } from '@isthmus/dicom';
+import type { Durability } from './durability.ts';
+import { objectStoreError } from './errors.ts';
+import type { ReceivedObject } from './spool.ts';
+
+/** Our own header of group 0002 is far shorter. */
+const fileMetaBytesMax = 4_096;
+const readBytes = 512 * 1024;
+/** `objects/00` … `objects/ff`: few enough that many objects share one sync of a directory. */
+const shardCount = 256;
+
+/** Two different data sets under one SOP Instance UID: the first is kept, this one lies aside. No patient data. */
+export interface ObjectConflict {
+  readonly sopInstanceUid: string;
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopClassUid: string;
+  readonly callingAeTitle: string;
+  /** RFC 3339. */
+  readonly receivedAt: string;
+  /** Paths relative to the object store. */
+  readonly kept: string;
+  readonly aside: string;
+  readonly asideDataSetSha256: string;
+}
+
+/** `stored`: new here. `duplicate`: the same bytes are here. `conflict`: other bytes are here under this UID. */
+export type Placement =
+  | { readonly outcome: 'stored' | 'duplicate'; readonly file: string; readonly fileBytes: number }
+  | { readonly outcome: 'conflict'; readonly file: string };
+
+export interface ObjectStore {
+  /** Directory of temporary files. */
+  readonly incoming: string;
+  /** Absolute path of a `file` of an `InstanceStored`. */
+  absolute(file: string): string;
+  /** Where the data set begins in a stored file. @throws When the file is gone or is not one of ours. */
+  dataSetOffset(file: string): Promise<number>;
+  /** Whether an object with this SOP Instance UID is in place. */
+  has(sopInstanceUid: string): Promise<boolean>;
+  /**
+   * Puts a received object into place, durably as far as the fsync policy says, and never over another: the name comes
+   * from the SOP Instance UID alone, and a name that is taken is compared byte by byte. The temporary file is gone
+   * afterwards unless the outcome is `conflict` (see `keepAside`) or an error (discard it).
+   * @throws {ObjectStoreFullError} {@link ObjectStoreFailedError}
+   */
+  place(received: ReceivedObject, sopInstanceUid: string): Promise<Placement>;
+  /** Keeps a conflicting object under `conflicts/`; the same bytes are kept once. The temporary file is gone afterwards. */
+  keepAside(
+    received: ReceivedObject,
+    facts: Omit<ObjectConflict, 'aside' | 'asideDataSetSha256'>,
+  ): Promise<ObjectConflict>;
+  /** Newest first. `max` bounds the files that are read. */
+  conflicts(max: number): Promise<readonly ObjectConflict[]>;
+}
+
+/**
+ * The objects on disk: `objects/<2 hex>/<SHA-256 of the SOP Instance UID>.dcm`, `incoming/` for what is not yet whole,
+ * `conflicts/` for what may not be in place. Nothing off the wire becomes part of a name.
+ *
+ * Opening makes the directories and removes what a dead process left in `incoming/`: none of that was acknowledged.
+ * @throws {ObjectStoreFailedError} The directory cannot be made or written.
+ */
+export async function openObjectStore(root: string, durable: Durability): Promise<ObjectStore> {
+  const incoming = join(root, 'incoming');
+  const aside = join(root, 'conflicts');
+  try {
+    for (const directory of [incoming, aside]) await mkdir(directory, { recursive: true });
+    for (let shard = 0; shard < shardCount; shard++) {
+      await mkdir(join(root, 'objects', shard.toString(16).padStart(2, '0')), { recursive: true });
+    }
+    await durable.directory(join(root, 'objects'));
+    for (const name of await readdir(incoming)) await unlink(join(incoming, name));
+  } catch (error) {
+    throw objectStoreError(error);
+  }
+
+  const absolute = (file: string): string => join(root, file);
+
+  const place = async (received: ReceivedObject, sopInstanceUid: string): Promise<Placement> => {
+    const file = fileOf(sopInstanceUid);
+    try {
+      await durable.file(received.handle);
+      await received.handle.close();
+      const isNew = await putNew(received.path, absolute(file));
+      if (!isNew && !(await sameBytes(absolute(file), received))) return { outcome: 'conflict', file };
+      // Also for a duplicate: the first of two that come at once may not have got so far.
+      await durable.directory(join(root, 'objects', file.split('/')[1] as string));
+      if (!isNew) await unlink(received.path);
+      const fileBytes = isNew ? received.fileBytes : (await stat(absolute(file))).size;
+      return { outcome: isNew ? 'stored' : 'duplicate', file, fileBytes };
+    } catch (error) {
+      throw objectStoreError(error);
+    }
+  };
+
+  const keepAside: ObjectStore['keepAside'] = async (received, facts) => {
+    const name = `${hashOf(facts.sopInstanceUid)}-${received.dataSetSha256.slice(0, 32)}`;
+    const conflict: ObjectConflict = {
+      ...facts,
+      aside: `conflicts/${name}.dcm`,
+      asideDataSetSha256: received.dataSetSha256,
+    };
+    try {
+      if (!(await putNew(received.path, absolute(conflict.aside)))) await unlink(received.path);
+      await writeFile(join(aside, `${name}.json`), JSON.stringify(conflict), { flag: 'wx' }).catch(
+        unlessExists,
+      );
+      await durable.directory(aside);
+      return conflict;
+    } catch (error) {
+      throw objectStoreError(error);
+    }
+  };
+
+  const conflicts = async (max: number): Promise<readonly ObjectConflict[]> => {
+    const names = (await readdir(aside)).filter((name) => name.endsWith('.json')).slice(0, max);
+    const found = await Promise.all(
+      names.map(async (name) => JSON.parse(await readFile(join(aside, name), 'utf8')) as ObjectConflict),
+    );
+    return found.sort((a, b) => b.receivedAt.localeCompare(a.receivedAt));
+  };
+
+  const has = async (sopInstanceUid: string): Promise<boolean> => {
+    return (await stat(absolute(fileOf(sopInstanceUid))).catch(() => undefined)) !== undefined;
+  };
+  const dataSetOffset = async (file: string): Promise<number> => {
+    const handle = await open(absolute(file), 'r');
+    try {
+      return (await readMeta(handle)).dataSetOffset;
+    } finally {
+      await handle.close();
+    }
+  };
+  return { incoming, absolute, dataSetOffset, has, place, keepAside, conflicts };
+}
+
+function hashOf(sopInstanceUid: string): string {
+  return createHash('sha256').update(sopInstanceUid, 'latin1').digest('hex');
+}
+
+/** Path of an object relative to the store. */
+export function fileOf(sopInstanceUid: string): string {
+  const hash = hashOf(sopInstanceUid);
+  return `objects/${hash.slice(0, 2)}/${hash}.dcm`;
+}
+
+/**
+ * Moves a file to a name that nobody has. A hard link fails when the name is taken, also when another process takes it
+ * at the same moment; a rename would replace. Where the file system has no hard links, the look before the rename has to do.
+ * @returns False: the name is taken and the file is still where it was.
+ */
+async function putNew(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'EEXIST') return false;
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(code)) throw error;
+    if ((await stat(to).catch(() => undefined)) !== undefined) return false;
+    await rename(from, to);
+    return true;
+  }
+  await unlink(from);
+  return true;
+}
+
+async function readMeta(handle: FileHandle): Promise<{ transferSyntaxUid: string; dataSetOffset: number }> {
+  const head = Buffer.alloc(fileMetaBytesMax);
+  const { bytesRead } = await handle.read(head, 0, fileMetaBytesMax, 0);
+  return readFileMeta(head.subarray(0, bytesRead));
+}
+
+/** Compares with what is on disk, not with what was once noted: an answer of success vouches for those bytes. */
+async function sameBytes(path: string, received: ReceivedObject): Promise<boolean> {
+  const handle = await open(path, 'r');
+  try {
+    const buffer = Buffer.alloc(readBytes);
+    const meta = await readMeta(handle);
+    const { size } = await handle.stat();
+    if (meta.transferSyntaxUid !== received.transferSyntaxUid) return false;
+    if (size - meta.dataSetOffset !== received.dataSetBytes) return false;
+    const hash = createHash('sha256');
+    for (let at = meta.dataSetOffset; at < size;) {
+      const { bytesRead } = await handle.read(buffer, 0, readBytes, at);
+      if (bytesRead === 0) return false;
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    return hash.digest('hex') === received.dataSetSha256;
+  } finally {
+    await handle.close();
+  }
+}
+
+function unlessExists(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+}
