@@ -46,9 +46,11 @@ export function binaryElement(vr: string, bytes: Uint8Array): DataElement {
   };
 }
 
-/** Splits `Alphabetic=Ideographic=Phonetic`; null when nothing is in it. */
+/** Splits `Alphabetic=Ideographic=Phonetic`; null when nothing is in it: `^^^^` names nobody. */
 export function personName(text: string): PersonName | null {
-  const [alphabetic, ideographic, phonetic] = text.split('=');
+  const [alphabetic, ideographic, phonetic] = text
+    .split('=')
+    .map((group) => (/^[\^ ]*$/.test(group) ? '' : group));
   const name: { -readonly [group in keyof PersonName]: string } = {};
   if (alphabetic) name.Alphabetic = alphabetic;
   if (ideographic) name.Ideographic = ideographic;

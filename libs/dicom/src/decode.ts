@@ -2,7 +2,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 import { characterSetOf } from './character-sets.ts';
 import type { CharacterSet } from './character-sets.ts';
 import type { DataElement, DataSetJson } from './data-set-json.ts';
-import { isPrivateCreatorTag, isPrivateTag, vrOf } from './dictionary.ts';
+import { isPrivateCreatorTag, vrOf } from './dictionary.ts';
 import {
   ElementHeader,
   implicitLittleEndian,
@@ -123,7 +123,7 @@ class Decoder {
       }
       if (length !== undefinedLength && length > end - valueAt) throw truncated(at, tag);
       const name = tagText(tag);
-      const vr = header.vr ?? vrOfImplicit(name, creators, scope);
+      const vr = header.vr ?? vrOfImplicit(name, tag, creators, scope);
       const found = this.#element(name, tag, vr, valueAt, length, end, scope, creators);
       at = this.#next;
       if (row[name] !== undefined) continue;
@@ -131,7 +131,7 @@ class Decoder {
       if (tag === specificCharacterSetTag) scope = { ...scope, characterSet: characterSetIn(found) };
       else if (tag === pixelRepresentationTag)
         scope = { ...scope, pixelRepresentation: Number(found.Value?.[0]) };
-      else if (isPrivateCreatorTag(name))
+      else if (isOdd(tag) && isPrivateCreatorTag(name))
         creators.set(name.slice(0, 4) + name.slice(6), String(found.Value?.[0] ?? ''));
     }
     if (delimited) throw truncated(at);
@@ -252,11 +252,17 @@ class Decoder {
 
 function vrOfImplicit(
   name: string,
+  tag: number,
   creators: ReadonlyMap<string, string>,
-  { pixelRepresentation }: Scope,
+  scope: Scope,
 ): string {
-  const creator = isPrivateTag(name) ? creators.get(name.slice(0, 6)) : undefined;
-  return vrOf(name, { creator, pixelRepresentation });
+  const creator = isOdd(tag) ? creators.get(name.slice(0, 6)) : undefined;
+  return vrOf(name, { creator, pixelRepresentation: scope.pixelRepresentation });
+}
+
+/** By number, as it is asked for every element. */
+function isOdd(tag: number): boolean {
+  return (tag & 0x10000) !== 0;
 }
 
 function characterSetIn({ Value }: DataElement): CharacterSet {

@@ -72,9 +72,17 @@ export class ElementHeader {
   }
 }
 
+const texts = new Map<number, string>();
+/** More tags than a few modalities use; the sender must not fill memory. */
+const textsMax = 8192;
+
 /** 8 upper-case hex digits. */
 export function tagText(tag: number): string {
-  return tag.toString(16).toUpperCase().padStart(8, '0');
+  const known = texts.get(tag);
+  if (known !== undefined) return known;
+  const text = tag.toString(16).toUpperCase().padStart(8, '0');
+  if (texts.size < textsMax) texts.set(tag, text);
+  return text;
 }
 
 function isCapital(byte: number): boolean {

@@ -297,7 +297,7 @@ function groupOf(tag: number): number {
 }
 
 function isOdd(tag: number): boolean {
-  return (groupOf(tag) & 1) === 1;
+  return (tag & 0x10000) !== 0;
 }
 
 function plainSyntax({ explicitVr, littleEndian }: Coding): string {

@@ -3,7 +3,7 @@ import { personNameText, stringOf, stringsOf } from './data-set-json.ts';
 import { isTemporalVr, matchesCombined, matchesTemporal } from './date-time-matching.ts';
 import { isPrivateCreatorTag, isPrivateTag } from './dictionary.ts';
 import { matchesName } from './name-matching.ts';
-import { creatorOf, findPrivate } from './private-elements.ts';
+import { creatorOf, findPrivate, privateCreator, studyElements } from './private-elements.ts';
 import { unpadded } from './read-value.ts';
 import { tags } from './tags.ts';
 import { hasWildcard, matchesWildcard } from './wildcard.ts';
@@ -75,8 +75,8 @@ function matchesValue(vr: string, key: string, value: string, fuzzyNames: boolea
 /**
  * Tells whether a row (what is known of a study, a series …) matches every key of a C-FIND identifier. Sequence keys match
  * when some item of the row matches all keys of the one item of the key (C.2.2.2.6). Private keys are found in the row by
- * their creator, whatever block either side uses. Level, character set, Retrieve AE Title, Instance Availability and time
- * zone are not keys.
+ * their creator, whatever block either side uses. Level, character set, Retrieve AE Title, Instance Availability, time
+ * zone and what our linked queries say about themselves (query id, hops, time left) are not keys.
  */
 export function matchesIdentifier(
   identifier: DataSetJson,
@@ -86,9 +86,18 @@ export function matchesIdentifier(
   const combined =
     options.combinedDateTime === true ? matchCombined(identifier, row) : new Map<string, boolean>();
   return Object.entries(identifier).every(([tag, key]) => {
-    if (notKeys.has(tag) || isPrivateCreatorTag(tag)) return true;
+    if (!isKey(identifier, tag)) return true;
     return combined.get(tag) ?? matchesElement(identifier, tag, key, row, options);
   });
+}
+
+/** Group lengths, private creators, private elements without one, and what says how to answer are no keys. */
+function isKey(identifier: DataSetJson, tag: string): boolean {
+  if (notKeys.has(tag) || tag.endsWith('0000')) return false;
+  if (!isPrivateTag(tag)) return true;
+  const creator = isPrivateCreatorTag(tag) ? undefined : creatorOf(identifier, tag)?.toUpperCase();
+  if (creator === undefined) return false;
+  return creator !== privateCreator.study || Number.parseInt(tag.slice(6), 16) < studyElements.queryId;
 }
 
 function matchesElement(
@@ -154,7 +163,7 @@ function matchCombined(identifier: DataSetJson, row: DataSetJson): Map<string, b
  */
 export function keysNotAnswered(identifier: DataSetJson, row: DataSetJson): string[] {
   return Object.entries(identifier)
-    .filter(([tag, key]) => !notKeys.has(tag) && !isPrivateCreatorTag(tag) && !isUniversal(key))
+    .filter(([tag, key]) => isKey(identifier, tag) && !isUniversal(key))
     .filter(([tag]) => elementIn(identifier, tag, row) === undefined)
     .map(([tag]) => tag);
 }
