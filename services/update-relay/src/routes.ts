@@ -1,0 +1,112 @@
+import { mergeLinkMaps, nextHops } from '@isthmus/domain';
+import type { LinkMap } from '@isthmus/domain';
+import { sql } from 'kysely';
+import { updateHops } from './link-map.ts';
+import type { LinkStateEntry, LinkStateMap } from './link-map.ts';
+import type { RelayDatabase } from './tables.ts';
+
+/** The link map and the routes that follow from it, kept across restarts. */
+export interface Routes {
+  map(): LinkStateMap;
+  /** Next hops for updates. */
+  forUpdates(): { readonly [cluster: string]: string };
+  /** Next hops over enabled links, whatever they carry: for retrieval. */
+  forRetrieval(): { readonly [cluster: string]: string };
+  /** Our own links, as configured now. @returns Whether that is news. */
+  setOwn(links: Omit<LinkStateEntry, 'version'>): Promise<boolean>;
+  /** What a peer knows; the newer entry of each cluster is kept. @returns Whether anything was news. */
+  learn(map: LinkStateMap): Promise<boolean>;
+  /** Owes the peer the state of every study that it, or somebody behind it, holds: after it lost its log. */
+  oweAll(peer: string): Promise<void>;
+}
+
+/** Reads what was known before the last stop. */
+export async function openRoutes(parts: {
+  readonly db: RelayDatabase;
+  readonly self: string;
+  readonly nowMs?: () => number;
+}): Promise<Routes> {
+  const { db, self } = parts;
+  const nowMs = parts.nowMs ?? Date.now;
+  const stored = await db.selectFrom('link_map').select(['cluster', 'entry']).execute();
+  let map: LinkStateMap = Object.fromEntries(stored.map((row) => [row.cluster, row.entry]));
+  let hops = updateHops(self, map);
+  let turn: Promise<unknown> = Promise.resolve();
+
+  /** One change at a time: each compares with what the one before it wrote. */
+  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
+    const result = turn.then(work);
+    turn = result.catch(() => undefined);
+    return result;
+  };
+
+  const adopt = async (next: LinkStateMap): Promise<boolean> => {
+    if (next === map) return false;
+    const news = Object.entries(next).filter(([cluster, entry]) => map[cluster] !== entry);
+    const nextHop = updateHops(self, next);
+    await db.transaction().execute(async (tx) => {
+      for (const [cluster, entry] of news) {
+        const row = {
+          cluster,
+          version: entry.version,
+          entry: sql<LinkStateEntry>`${JSON.stringify(entry)}::json`,
+        };
+        const { version, entry: value } = row;
+        await tx
+          .insertInto('link_map')
+          .values(row)
+          .onConflict((conflict) => conflict.column('cluster').doUpdateSet({ version, entry: value }))
+          .execute();
+      }
+      // Waits for projections that read the old routes, and makes the next ones wait: none misses a changed route.
+      const before = await sql<{ next_hop: { [cluster: string]: string } }>`
+        select next_hop from routes for update`.execute(tx);
+      const was = before.rows[0]?.next_hop ?? {};
+      await sql`update routes set next_hop = ${JSON.stringify(nextHop)}::json`.execute(tx);
+      for (const [cluster, peer] of Object.entries(nextHop)) {
+        if (was[cluster] === peer) continue;
+        await sql`insert into state_due (peer, study)
+          select ${peer}, uid from study_state where holders @> array[${cluster}]::text[] order by uid
+          on conflict (peer, study) do update set version = nextval('due_version')`.execute(tx);
+      }
+    });
+    map = next;
+    hops = nextHop;
+    return true;
+  };
+
+  return {
+    map: () => map,
+    forUpdates: () => hops,
+    forRetrieval: () => nextHops(self, map as LinkMap),
+    setOwn: (links) =>
+      inTurn(async () => {
+        const { version = 0, ...own } = map[self] ?? {};
+        if (JSON.stringify({ ...own }) === JSON.stringify(sorted(links))) return false;
+        // A version that was given out is never given again, not even by a database that was restored.
+        return adopt({ ...map, [self]: { version: Math.max(version + 1, nowMs()), ...sorted(links) } });
+      }),
+    learn: (theirs) =>
+      inTurn(async () => {
+        const { [self]: ofUs, ...others } = theirs;
+        const merged = mergeLinkMaps(map as LinkMap, others as LinkMap) as LinkStateMap;
+        const own = map[self];
+        // They remember a later self than we are: go above it, or they would never believe us again.
+        if (ofUs && own && ofUs.version > own.version) {
+          return adopt({ ...merged, [self]: { ...own, version: ofUs.version + 1 } });
+        }
+        return adopt(merged);
+      }),
+    oweAll: async (peer) => {
+      const behind = Object.entries(hops).flatMap(([cluster, hop]) => (hop === peer ? [cluster] : []));
+      await sql`insert into state_due (peer, study)
+        select ${peer}, uid from study_state where holders && ${behind}::text[] order by uid
+        on conflict (peer, study) do update set version = nextval('due_version')`.execute(db);
+    },
+  };
+}
+
+function sorted(links: Omit<LinkStateEntry, 'version'>): Omit<LinkStateEntry, 'version'> {
+  const { neighbours, sendsTo, takesFrom } = links;
+  return { neighbours, sendsTo, takesFrom };
+}
