@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import {
+  associate,
+  collect,
+  ctStorage,
+  explicitLittle,
+  pattern,
+  startAcceptor,
+} from '../test/acceptor-under-test.ts';
+import { DataSetSourceError } from './index.ts';
+import type { StoreRequest } from './index.ts';
+
+const object = (dataSet: Buffer | { file: string; offset: number }, sopInstanceUid = '1.2.3') => ({
+  sopClassUid: ctStorage,
+  sopInstanceUid,
+  transferSyntaxUid: explicitLittle,
+  dataSet,
+});
+
+async function file(t: TestContext, bytes: Buffer): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'dimse-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'object'), bytes);
+  return join(folder, 'object');
+}
+
+describe('C-STORE', () => {
+  it('[R6] brings every byte of a data set from a buffer and from a file, whatever the length', async (t) => {
+    const received: Buffer[] = [];
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data }) => {
+          received.push(await collect(data));
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    for (const length of [0, 1, 2, 131_065, 131_066, 131_067, 524_264, 524_266, 3_000_001]) {
+      const bytes = pattern(length);
+      assert.deepEqual(await association.cStore(object(bytes)), { status: 0 });
+      const offset = 332;
+      const stored = await file(t, Buffer.concat([randomBytes(offset), bytes]));
+      assert.deepEqual(await association.cStore(object({ file: stored, offset })), { status: 0 });
+      for (const one of received.splice(0)) assert.ok(one.equals(bytes), `${length} bytes`);
+    }
+  });
+
+  it('[R6] never sends more than the peer announced', async (t) => {
+    let received = Buffer.alloc(0);
+    const fragments: number[] = [];
+    const { port } = await startAcceptor(t, {
+      limits: { pduBytesMax: 4_096 },
+      handlers: {
+        cStore: async ({ data }) => {
+          const parts: Buffer[] = [];
+          for await (const part of data) {
+            fragments.push(part.length);
+            parts.push(part);
+          }
+          received = Buffer.concat(parts);
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    const bytes = pattern(100_001);
+    const stored = await file(t, bytes);
+    // The acceptor aborts on a PDU above 4,096 bytes, so that success is the proof.
+    assert.equal((await association.cStore(object(bytes))).status, 0);
+    assert.equal((await association.cStore(object({ file: stored, offset: 0 }))).status, 0);
+    assert.ok(received.equals(bytes));
+    assert.ok(Math.max(...fragments) <= 4_090);
+  });
+
+  it('tells the handler who, what and on whose behalf, and gives its answer back', async (t) => {
+    let seen: StoreRequest | undefined;
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: (request) => {
+          seen = request;
+          return Promise.resolve({ status: 0xb007, errorComment: 'not quite' });
+        },
+      },
+    });
+    const association = await associate(t, port);
+    const moveOriginator = { aeTitle: 'MOVER', messageId: 17 };
+    const answer = await association.cStore({ ...object(pattern(10), '1.2.3.4'), moveOriginator });
+    assert.deepEqual(answer, { status: 0xb007, errorComment: 'not quite' });
+    assert.equal(seen?.sopInstanceUid, '1.2.3.4');
+    assert.equal(seen.sopClassUid, ctStorage);
+    assert.equal(seen.transferSyntaxUid, explicitLittle);
+    assert.equal(seen.association.callingAeTitle, 'REQUESTOR');
+    assert.deepEqual(seen.moveOriginator, moveOriginator);
+  });
+
+  it('answers a handler that fails with its status, A700 for a full store, C000 for the rest, and goes on', async (t) => {
+    const failures = [
+      { error: Object.assign(new Error('no'), { dimseStatus: 0xa900 }), status: 0xa900 },
+      { error: Object.assign(new Error('no space'), { code: 'ENOSPC' }), status: 0xa700 },
+      { error: new Error('defect'), status: 0xc000 },
+      { error: 'not even an error', status: 0xc000 },
+    ];
+    const left = [...failures];
+    const { port, events } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data }) => {
+          for await (const _ of data) throw left.shift()?.error;
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    for (const { status } of failures) {
+      assert.equal((await association.cStore(object(pattern(2_000_000)))).status, status);
+    }
+    assert.equal(events.filter(({ type }) => type === 'handler-failed').length, failures.length);
+  });
+
+  it('takes the whole message of a handler that refuses without reading', async (t) => {
+    const { port } = await startAcceptor(t, {
+      handlers: { cStore: () => Promise.resolve({ status: 0xa700 }) },
+    });
+    const association = await associate(t, port);
+    assert.equal((await association.cStore(object(pattern(5_000_000)))).status, 0xa700);
+    assert.equal((await association.cEcho()).status, 0);
+  });
+
+  it('refuses a file that is missing before anything is sent, and goes on', async (t) => {
+    const { port } = await startAcceptor(t);
+    const association = await associate(t, port);
+    await assert.rejects(
+      association.cStore(object({ file: '/nowhere/object', offset: 0 })),
+      DataSetSourceError,
+    );
+    assert.equal((await association.cEcho()).status, 0);
+  });
+
+  it('takes turns when several are called at once', async (t) => {
+    const order: string[] = [];
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data, sopInstanceUid }) => {
+          const bytes = await collect(data);
+          order.push(`${sopInstanceUid}:${bytes.length}`);
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    const sizes = [300_000, 1, 200_000];
+    await Promise.all(sizes.map((size, index) => association.cStore(object(pattern(size), `1.${index}`))));
+    assert.deepEqual(order, ['1.0:300000', '1.1:1', '1.2:200000']);
+  });
+
+  it('is answered with 0122 when nobody handles it', async (t) => {
+    const { port } = await startAcceptor(t);
+    const association = await associate(t, port);
+    assert.equal((await association.cStore(object(pattern(1_000)))).status, 0x0122);
+  });
+});
