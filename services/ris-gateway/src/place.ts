@@ -1,8 +1,7 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { canonicalJson, nextStamp } from '@isthmus/domain';
 import type { StoredEvent } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
-import { Problem } from '@isthmus/service-kit';
+import { newUuid, Problem } from '@isthmus/service-kit';
 import { recordSubject } from './records.ts';
 import type { RecordKind, RecordName, RisEvent, RisRecord } from './records.ts';
 
@@ -83,7 +82,7 @@ function placedEvent(
 ): RisEvent {
   const now = parts.now();
   return {
-    id: eventId ?? randomUUIDv7(),
+    id: eventId ?? newUuid(now.getTime()),
     type: entry.kind === 'order' ? 'OrderPlaced' : 'VisitBooked',
     source: `${parts.cluster}/ris-gateway`,
     subject: entry.name.number,
