@@ -216,7 +216,7 @@ describe('config-store', () => {
     await change('/api/v1/links/south', { internalQueries: {} });
   });
 
-  it('[S4] keeps who changed what and why, newest first, page by page', async () => {
+  it('keeps who changed what and why, newest first, page by page', async () => {
     const headers = { 'x-isthmus-user': 'jörg', 'x-reason': 'maintenance' };
     const wire = Object.fromEntries(
       Object.entries(headers).map(([k, v]) => [k, Buffer.from(v).toString('latin1')]),

@@ -144,7 +144,7 @@ describe('HTTP server of a service', () => {
     );
   });
 
-  it('[S1] refuses another host without authentication, foreign Host names and writes from foreign pages', async () => {
+  it('refuses another host without authentication, foreign Host names and writes from foreign pages', async () => {
     const parts = { log, ready: readiness({}), register: routes, metrics: createMetrics(base) };
     await assert.rejects(startHttp({ ...base, ...parts, host: '0.0.0.0' }), { code: 'insecure-listen' });
     const foreign = { origin: 'http://evil.example' };

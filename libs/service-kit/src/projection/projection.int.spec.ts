@@ -85,7 +85,7 @@ describe('projection on a real PostgreSQL', () => {
     assert.deepEqual(await rows(), [1, 2, 3]);
   });
 
-  it('[O1] lets one of two instances project while the other stands by, follows the checkpoint, and takes over', async () => {
+  it('[O2] lets one of two instances project while the other stands by, follows the checkpoint, and takes over', async () => {
     source.add('a');
     const first = start();
     await first.waitFor(1, 5_000);
