@@ -26,8 +26,10 @@ const waitingRequestsMax = 1000;
 const aliveEveryMs = 2000;
 /** Answers that are ready at the same time share messages of this size. */
 const bundleBytesMax = 32 * 1024;
-/** How long handlers at work may go on after `stop` before their signal is aborted, and then again before they are left. */
-const stopGraceMs = 5000;
+/** How long handlers at work may go on after `stop` before their signal is aborted. */
+const stopGraceMs = 500;
+/** And then before they are left. */
+const abortGraceMs = 2000;
 
 type Work = (message: Msg, signal: AbortSignal) => Promise<void>;
 
@@ -57,7 +59,7 @@ export function takeRequests(
     else subscription.unsubscribe();
     if (await within(limit.idle(), stopGraceMs)) return;
     stopping.abort(new Error('the service stops'));
-    if (!(await within(limit.idle(), stopGraceMs)))
+    if (!(await within(limit.idle(), abortGraceMs)))
       log.warn({ subject }, 'event log: a handler did not end in time');
   };
 }

@@ -20,6 +20,8 @@ export const windowAnswers = 256;
 const acknowledgeEvery = 64;
 /** A handler says every two seconds that it is there; one that was silent so long is gone. */
 export const handlerLostMs = 10_000;
+/** How long an answer may still take when the connection was lost meanwhile. */
+const reconnectGraceMs = 2000;
 
 /** Refusals travel as errors of the signal's own kind, so that a caller recognises its own abort. */
 function aborted(signal: AbortSignal): Error {
@@ -42,6 +44,7 @@ export async function ask<Answer>(
     throw new RequestTimeoutError(subject, 'nats-server is away');
   const timeout = Math.max(deadline - performance.now(), 1);
   let abort: (() => void) | undefined;
+  const grace = answerGrace(connection, subject);
   try {
     const answer = connection.nc.request(subject, frame.data, { headers: frame.headers, timeout });
     const left = new Promise<never>((_, reject) => {
@@ -49,7 +52,7 @@ export async function ask<Answer>(
       abort = () => reject(aborted(signal));
       signal.addEventListener('abort', abort, { once: true });
     });
-    const message = await Promise.race([answer, left]);
+    const message = await Promise.race([answer, left, grace.over]);
     const error = decodeError(subject, message);
     if (error !== undefined) throw error;
     return decodeFrame(message).payload as Answer;
@@ -61,8 +64,28 @@ export async function ask<Answer>(
     }
     throw error;
   } finally {
+    grace.end();
     if (abort !== undefined) signal?.removeEventListener('abort', abort);
   }
+}
+
+/** An answer that was on its way when the connection was lost is most likely lost with it: after a reconnect wait a little only. */
+function answerGrace(connection: Connection, subject: string): { over: Promise<never>; end(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stop: () => void = () => {};
+  const over = new Promise<never>((_, reject) => {
+    stop = connection.onReconnect(() => {
+      const lost = new RequestTimeoutError(subject, 'the connection was lost while the answer was awaited');
+      timer ??= setTimeout(() => reject(lost), reconnectGraceMs);
+    });
+  });
+  return {
+    over,
+    end() {
+      stop();
+      clearTimeout(timer);
+    },
+  };
 }
 
 export async function* askStream<Answer>(
@@ -120,6 +143,8 @@ class AnswerStream {
     if (!(await this.#connection.awaitConnected(timeoutMs))) {
       throw new RequestTimeoutError(this.#subject, 'nats-server is away');
     }
+    signal?.throwIfAborted();
+    void nc.closed().then(() => this.#wake());
     const inbox = createInbox();
     this.#subscription = nc.subscribe(inbox, { callback: (error, message) => this.#receive(error, message) });
     signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -215,6 +240,7 @@ class AnswerStream {
     }
     const ms = Math.min(silentUntil, this.#heardAt + handlerLostMs) - now;
     await new Promise<void>((resolve) => {
+      // What arrived or happened since the caller looked wakes nobody: there is no await in between.
       const timer = setTimeout(resolve, Math.ceil(ms));
       this.#wake = () => {
         clearTimeout(timer);

@@ -27,6 +27,7 @@ const watchBufferMax = 500;
 /** Events of `appendAll` that are handed to the queue at once. */
 const appendChunk = 2000;
 const setUpRetryMs = 250;
+const readRetryMs = 100;
 
 export interface EventLogOptions {
   /** `nats://host:port`, several separated by commas or as a list. */
@@ -40,7 +41,7 @@ export interface EventLogOptions {
   readonly token?: string;
   /** How long the first connection and the streams may take. @default 30000 */
   readonly connectTimeoutMs?: number;
-  /** How long an append may wait for its acknowledgement, over reconnects. @default 10000 */
+  /** How long an append may wait for its acknowledgement, and a read for its answer, over reconnects. @default 10000 */
   readonly appendTimeoutMs?: number;
 }
 
@@ -184,20 +185,20 @@ class NatsEventLog implements EventLog {
     } catch (error) {
       if (!(error instanceof WrongLastSequence)) throw error;
       // From 2.12 a server looks at the expectation first: our own first try, whose answer was lost, looks like a conflict.
-      const since = await readSubject(this.#connection, 'STUDY', subject, lastSequence);
+      const since = await this.readSubject('STUDY', subject, lastSequence);
       const own = since.find((stored) => stored.event.id === event.id);
       if (own !== undefined) return { ok: true, sequence: own.sequence, duplicate: true };
-      const last = since.at(-1) ?? (await lastOf(this.#connection.jsm, 'STUDY', subject));
+      const last = since.at(-1) ?? (await this.lastOf('STUDY', subject));
       return { ok: false, lastSequence: last?.sequence ?? 0 };
     }
   }
 
   readSubject(stream: StreamName, subject: string, after: number): ReturnType<EventLog['readSubject']> {
-    return available(stream, readSubject(this.#connection, stream, subject, after));
+    return this.#reading(stream, () => readSubject(this.#connection, stream, subject, after));
   }
 
   lastOf(stream: StreamName, subject: string): ReturnType<EventLog['lastOf']> {
-    return available(stream, lastOf(this.#connection.jsm, stream, subject));
+    return this.#reading(stream, () => lastOf(this.#connection.jsm, stream, subject));
   }
 
   async *follow(stream: StreamName, options: FollowOptions): ReturnType<EventLog['follow']> {
@@ -244,13 +245,17 @@ class NatsEventLog implements EventLog {
   }
 
   async lastSequence(stream: StreamName): Promise<number> {
-    const info = await available(stream, this.#connection.jsm.streams.info(stream));
+    const info = await this.#reading(stream, () => this.#connection.jsm.streams.info(stream));
     return info.state.last_seq;
   }
 
   async fill(stream: StreamName): Promise<number> {
-    const { config, state } = await available(stream, this.#connection.jsm.streams.info(stream));
+    const { config, state } = await this.#reading(stream, () => this.#connection.jsm.streams.info(stream));
     return config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
+  }
+
+  #reading<T>(stream: StreamName, work: () => Promise<T>): Promise<T> {
+    return available(this.#connection, stream, this.#appendTimeoutMs, work);
   }
 
   #makeRequests(): Requests {
@@ -294,11 +299,27 @@ function requireStream(stream: StreamName, subject: string): void {
   if (streamOf(subject) !== stream) throw new TypeError(`${stream} does not store the subject ${subject}`);
 }
 
-async function available<T>(stream: StreamName, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (cause) {
-    if (cause instanceof EventLogError) throw cause;
-    throw new LogUnavailableError(`${stream} cannot be read now`, { cause });
+/** Reads until it works or the time is over: reading again does no harm. */
+async function available<T>(
+  connection: Connection,
+  stream: StreamName,
+  timeoutMs: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    let cause: unknown;
+    if (await connection.awaitConnected(Math.max(deadline - performance.now(), 0))) {
+      try {
+        return await connection.orReconnect(work());
+      } catch (error) {
+        if (error instanceof EventLogError) throw error;
+        cause = error;
+      }
+    }
+    if (performance.now() >= deadline || connection.nc.isClosed()) {
+      throw new LogUnavailableError(`${stream} cannot be read now`, { cause });
+    }
+    await connection.pause(readRetryMs);
   }
 }

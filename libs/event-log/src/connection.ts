@@ -10,6 +10,7 @@ const reconnectWaitMs = 250;
 const connectAttemptMs = 2000;
 const pingIntervalMs = 10_000;
 const apiTimeoutMs = 5000;
+const drainTimeoutMs = 2000;
 
 /** One connection for the life of a service. It reconnects for ever; whoever waits for an answer learns of it. */
 export interface Connection {
@@ -21,6 +22,10 @@ export interface Connection {
   onReconnect(listener: () => void): () => void;
   /** Resolves at the next moment when there is a connection; at once when there is one. False: not within `timeoutMs`, or closed. */
   awaitConnected(timeoutMs: number): Promise<boolean>;
+  /** The outcome of `work`, or a rejection when the connection was lost meanwhile: an answer lost with it never comes. */
+  orReconnect<T>(work: Promise<T>): Promise<T>;
+  /** Waits, but not longer than until the next reconnect. */
+  pause(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -81,10 +86,28 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
         void nc.closed().then(() => settle(false));
       });
     },
+    orReconnect: (work) =>
+      new Promise((resolve, reject) => {
+        const stop = onReconnect(() => reject(new Error('the connection was lost meanwhile')));
+        work.then(resolve, reject).finally(stop);
+      }),
+    pause: (ms) =>
+      new Promise((resolve) => {
+        const settle = (): void => {
+          clearTimeout(timer);
+          stop();
+          resolve();
+        };
+        const timer = setTimeout(settle, ms);
+        const stop = onReconnect(settle);
+      }),
     async close() {
       // Draining needs the server; without one there is nothing to drain.
-      if (connected && !nc.isClosed()) await nc.drain().catch(() => nc.close());
-      else await nc.close();
+      const drained = connected && !nc.isClosed() ? nc.drain().catch(() => {}) : Promise.resolve();
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([drained, new Promise((resolve) => (timer = setTimeout(resolve, drainTimeoutMs)))]);
+      clearTimeout(timer);
+      await nc.close();
     },
   };
 }

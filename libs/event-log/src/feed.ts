@@ -114,7 +114,7 @@ export class Feed {
   }
 
   async #begin(): Promise<Progress> {
-    const info = await this.#connection.jsm.streams.info(this.#options.stream);
+    const info = await this.#connection.orReconnect(this.#connection.jsm.streams.info(this.#options.stream));
     const { first_seq: first, messages } = info.state;
     if (messages > 0 && first > this.#options.after + 1 && !this.#options.lastPerSubject) {
       const facts = { stream: this.#options.stream, after: this.#options.after, first };
@@ -155,7 +155,7 @@ export class Feed {
   async #newConsumer(progress: Progress): Promise<ConsumerInfo> {
     const { stream, filter, lastPerSubject } = this.#options;
     const { jsm } = this.#connection;
-    const state = await jsm.streams.info(stream);
+    const state = await this.#connection.orReconnect(jsm.streams.info(stream));
     if (incarnationOf(state) !== progress.incarnation) throw new LogReplacedError(`${stream} was made anew`);
     if (state.state.last_seq < progress.last) {
       throw new LogReplacedError(`${stream} ends at ${state.state.last_seq}, before ${progress.last}`);
@@ -168,7 +168,7 @@ export class Feed {
             opt_start_seq: progress.last + 1,
             filter_subject: filter,
           };
-    const info = await jsm.consumers.add(stream, passingConsumer(start));
+    const info = await this.#connection.orReconnect(jsm.consumers.add(stream, passingConsumer(start)));
     this.#consumerName = info.name;
     return info;
   }

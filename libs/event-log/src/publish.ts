@@ -71,7 +71,7 @@ export async function publishOne(
       const known = knownRefusal(stream, answer.failed);
       if (known !== undefined) throw known;
       last = answer.failed;
-      await pauseOrReconnect(connection, Math.min(retryBaseMs * 2 ** attempt, retryMaxMs, Math.max(left, 1)));
+      await connection.pause(Math.min(retryBaseMs * 2 ** attempt, retryMaxMs, Math.max(left, 1)));
     }
   }
 }
@@ -96,30 +96,11 @@ async function oneAttempt(
   try {
     // An answer that was lost with a connection does not come any more: do not wait for it.
     const request = connection.nc.request(event.subject, event.payload, { headers: attached, timeout });
-    const ack = parseAck(await orReconnect(connection, request));
+    const ack = parseAck(await connection.orReconnect(request));
     return { acknowledged: { sequence: ack.seq, duplicate: ack.duplicate === true } };
   } catch (failed) {
     return { failed };
   }
-}
-
-function orReconnect<T>(connection: Connection, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = connection.onReconnect(() => reject(new Error('connection was lost')));
-    work.then(resolve, reject).finally(stop);
-  });
-}
-
-function pauseOrReconnect(connection: Connection, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      clearTimeout(timer);
-      stop();
-      resolve();
-    };
-    const timer = setTimeout(settle, ms);
-    const stop = connection.onReconnect(settle);
-  });
 }
 
 function eventHeaders(stream: StreamName, id: string): MsgHdrs {
@@ -190,7 +171,7 @@ export async function publishBatch(
     const attached = headersOf(last);
     attached.set('Nats-Batch-Commit', '1');
     const commit = nc.request(final.subject, final.payload, { headers: attached, timeout: attemptTimeoutMs });
-    const ack = parseAck(await orReconnect(connection, commit));
+    const ack = parseAck(await connection.orReconnect(commit));
     // A server that knows no batches stores plain messages and says nothing of a batch.
     if (ack.batch !== batch || ack.count !== events.length) throw new Error('the server knows no batches');
     return events.map((_, index) => ({ sequence: ack.seq - last + index, duplicate: false }));

@@ -42,15 +42,19 @@ export async function testServers(
   return { natsUrl: nats.url, databaseUrl, nats, postgres, stop: stopOnce };
 }
 
-/** A nats-server alone, for tests that need no database. */
-export async function testNats(
-  test?: TestContextLike,
-  options: { readonly natsBinary?: string } = {},
-): Promise<NatsServer> {
-  const nats = await startTestNats(options.natsBinary);
+export interface TestNatsOptions {
+  /** @default the newest on this machine */
+  readonly natsBinary?: string;
+  /** Data of a former server; kept afterwards. @default a new folder, removed with the server */
+  readonly dataDir?: string;
+}
+
+/** A nats-server alone, for tests that need no database. Stopped after the test when its context is given, else at exit. */
+export async function testNats(test?: TestContextLike, options: TestNatsOptions = {}): Promise<NatsServer> {
+  const nats = await startTestNats(options.natsBinary, options.dataDir);
   test?.after(async () => {
     await nats.stop();
-    fs.rmSync(nats.dataDir, { recursive: true, force: true });
+    if (options.dataDir === undefined) fs.rmSync(nats.dataDir, { recursive: true, force: true });
   });
   return nats;
 }
@@ -76,9 +80,12 @@ function testRoot(): string {
   return folder;
 }
 
-async function startTestNats(binary: string | undefined): Promise<NatsServer> {
+async function startTestNats(binary: string | undefined, dataDir?: string): Promise<NatsServer> {
   const found = binary ?? (await findNatsServer({ fetchInto: fetchedInto, fetch: 'when-missing' })).path;
-  return startNatsServer({ dataDir: path.join(testRoot(), `nats-${randomUUID()}`), binary: found });
+  return startNatsServer({
+    dataDir: dataDir ?? path.join(testRoot(), `nats-${randomUUID()}`),
+    binary: found,
+  });
 }
 
 /**
