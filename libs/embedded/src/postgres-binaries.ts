@@ -18,10 +18,14 @@ interface LibraryLink {
  * is not writable.
  *
  * @param reachable - False when the user who will run the server cannot read a file; then a copy is made too.
+ * @param native - The package's folder `native`.
  * @throws {EmbeddedServerError} `postgres-binaries-missing`.
  */
-export function postgresBinaries(copyInto: string, reachable: (file: string) => boolean): string {
-  const native = packagedBinaries();
+export function postgresBinaries(
+  copyInto: string,
+  reachable: (file: string) => boolean,
+  native: string = packagedBinaries(),
+): string {
   if (reachable(path.join(native, 'bin/postgres'))) {
     const missing = missingLinks(native);
     if (missing.length === 0) return native;
