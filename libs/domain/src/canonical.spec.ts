@@ -21,7 +21,7 @@ describe('canonical JSON', () => {
   });
   it('writes numbers and text as RFC 8785 §3.2.2 shows', () => {
     const example = {
-      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
       string: '\u20ac$\u000f\nA\'B"\\\\"/',
     };
     assert.equal(

@@ -1,7 +1,7 @@
 /**
- * Canonical JSON after RFC 8785 (JCS): members sorted by UTF-16 code units, no white space, numbers as ECMAScript
- * writes them. Beyond it, so that it is total: `undefined` members are left out and non-finite numbers are `null`, as
- * `JSON.stringify` does it.
+ * Canonical JSON after RFC 8785 (JCS): members sorted by UTF-16 code units, no white space, numbers as
+ * ECMAScript writes them. Beyond it, so that it is total: `undefined` members are left out and non-finite
+ * numbers are `null`, as `JSON.stringify` does it.
  */
 export function canonicalJson(value: unknown): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';

@@ -20,7 +20,10 @@ export interface ChangeReportStatus {
   readonly reopen?: boolean;
 }
 
-/** Changes who a study is of, what it is called, where its patient is; adds a comment. Absent = unchanged, '' = cleared. */
+/**
+ * Changes who a study is of, what it is called, where its patient is; adds a comment. Absent = unchanged,
+ * '' = cleared.
+ */
 export interface ChangeStudy {
   readonly type: 'ChangeStudy';
   readonly studyInstanceUid: string;
@@ -52,8 +55,8 @@ export interface RecordHolding {
   readonly scope: 'full' | 'listed';
   readonly availability?: 'ONLINE' | 'NEARLINE' | 'OFFLINE' | 'UNAVAILABLE';
   /**
-   * Whether this cluster becomes the home of a study that has none. False for a copy from a linked cluster whose
-   * state has not come yet: its home exists, we just do not know it. @default true
+   * Whether this cluster becomes the home of a study that has none. False for a copy from a linked cluster
+   * whose state has not come yet: its home exists, we just do not know it. @default true
    */
   readonly mayBecomeHome?: boolean;
 }

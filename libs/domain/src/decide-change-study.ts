@@ -19,7 +19,10 @@ export function patientOf(study: RegisterMap): PatientReference | undefined {
   return typeof id === 'string' && typeof issuer === 'string' ? { id, issuer } : undefined;
 }
 
-/** The patient key that a study would have after this command: whose state `decide` needs beside the present one's. */
+/**
+ * The patient key that a study would have after this command: whose state `decide` needs beside the present
+ * one's.
+ */
 export function patientKeysOf(command: ChangeStudy, study: RegisterMap): readonly string[] {
   const present = patientOf(study);
   if (!present) return [];
@@ -205,8 +208,8 @@ function movedReports(study: RegisterMap, texts: Texts, writer: EventWriter, ran
 }
 
 /**
- * A study that moves to a patient of whom nothing is known takes the demographics along, below everything that will
- * ever be said of that patient.
+ * A study that moves to a patient of whom nothing is known takes the demographics along, below everything
+ * that will ever be said of that patient.
  */
 function carriedOver(
   state: StudyState,

@@ -24,9 +24,9 @@ import {
 import type { ReportEntry } from './reports.ts';
 
 /**
- * Decides a command on a folded state: the events that carry it out, or why not. Pure: clock and ids are in the
- * context. No events means that the state is already as the command wants it, which is a success: setting APPROVED
- * twice is one change, and the first who approved stands.
+ * Decides a command on a folded state: the events that carry it out, or why not. Pure: clock and ids are in
+ * the context. No events means that the state is already as the command wants it, which is a success:
+ * setting APPROVED twice is one change, and the first who approved stands.
  *
  * @param state - Folded to the sequence that the events will be appended after.
  * @returns Events whose `subject` is the aggregate: Study Instance UID, or patient key.

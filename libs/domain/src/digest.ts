@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical.ts';
 import type { RegisterMap } from './registers.ts';
 
-/** SHA-256 (hex) over the canonical bytes of a state: equal exactly when the states are, unknown registers included. */
+/**
+ * SHA-256 (hex) over the canonical bytes of a state: equal exactly when the states are, unknown registers
+ * included.
+ */
 export function digest(state: RegisterMap): string {
   return sha256(canonicalJson(state));
 }

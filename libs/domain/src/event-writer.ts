@@ -12,7 +12,8 @@ export interface EventWriter {
 }
 
 /**
- * @param replaced - The registers that the decision saw and replaces: its stamp is greater than theirs, and the
+ * @param replaced - The registers that the decision saw and replaces: its stamp is greater than theirs, and
+ *   the
  *   greatest of them becomes the events' `basis`.
  */
 export function eventWriter(

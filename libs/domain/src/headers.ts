@@ -18,8 +18,8 @@ export interface PatientReference {
 }
 
 /**
- * Issuer that stands in for objects without a Patient ID: each such study is a patient of its own, or the demographics
- * of strangers would merge.
+ * Issuer that stands in for objects without a Patient ID: each such study is a patient of its own, or the
+ * demographics of strangers would merge.
  */
 export function unidentifiedIssuer(studyInstanceUid: string): string {
   return `study:${studyInstanceUid}`;
@@ -34,10 +34,10 @@ export function headerPatient(fact: InstanceStored): PatientReference {
 }
 
 /**
- * Registers of rank 0 from an object's header. They carry no stamp and the SOP Instance UID as origin: neither time nor
- * cluster decides between two objects, so any order of arrival anywhere gives the same state. Empty elements say
- * nothing. A provisional fact (a copy from a linked cluster) says nothing about who the patient is: that comes with
- * the sender's state.
+ * Registers of rank 0 from an object's header. They carry no stamp and the SOP Instance UID as origin:
+ * neither time nor cluster decides between two objects, so any order of arrival anywhere gives the same
+ * state. Empty elements say nothing. A provisional fact (a copy from a linked cluster) says nothing about
+ * who the patient is: that comes with the sender's state.
  */
 export function headerRegisters(fact: InstanceStored): HeaderRegisters {
   const patient = headerPatient(fact);
@@ -88,7 +88,10 @@ function textOf(header: HeaderAttributes, tag: string): string {
 
 const linkedAttributesCreator = 'MITRA LINKED ATTRIBUTES 1.0';
 
-/** (0031,xx20) Global Patient ID in the block of its creator, wherever that lies; creators occur in both cases. */
+/**
+ * (0031,xx20) Global Patient ID in the block of its creator, wherever that lies; creators occur in both
+ * cases.
+ */
 function globalPatientId(header: HeaderAttributes): string {
   for (const tag of Object.keys(header)) {
     if (!/^003100[1-9A-F][0-9A-F]$/.test(tag)) continue;

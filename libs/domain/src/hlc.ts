@@ -1,14 +1,15 @@
 /**
- * Hybrid logical clock: 48 bits of wall-clock milliseconds and a 16-bit counter as 16 lower-case hex digits, so that
- * text order is time order. The empty text is older than every stamp (facts from headers carry it).
+ * Hybrid logical clock: 48 bits of wall-clock milliseconds and a 16-bit counter as 16 lower-case hex
+ * digits, so that text order is time order. The empty text is older than every stamp (facts from headers
+ * carry it).
  */
 
 /** A stamp that somebody made: 16 hex digits below `stampLimit`. */
 const stampPattern = /^[0-9a-f]{16}$/;
 
 /**
- * Stamps at or above this (year 10 333) are refused on entry: a stamp near the end of the scale could never be beaten
- * by a later edit.
+ * Stamps at or above this (year 10 333) are refused on entry: a stamp near the end of the scale could never
+ * be beaten by a later edit.
  */
 export const stampLimit = 'f000000000000000';
 
@@ -24,8 +25,8 @@ export function observe(...seen: readonly (string | undefined)[]): string {
 }
 
 /**
- * The next stamp after `last`: the wall clock when it is ahead, else `last` + 1 (a full counter carries into the
- * milliseconds).
+ * The next stamp after `last`: the wall clock when it is ahead, else `last` + 1 (a full counter carries
+ * into the milliseconds).
  * @param last - Last stamp made or seen; empty at the very start.
  * @param nowMs - Wall clock, milliseconds since 1970.
  */
@@ -36,8 +37,8 @@ export function tick(last: string, nowMs: number): string {
 }
 
 /**
- * Stamp of an edit: greater than our clock, than the value that it replaces, and than everything its author had seen,
- * whatever the clocks say.
+ * Stamp of an edit: greater than our clock, than the value that it replaces, and than everything its author
+ * had seen, whatever the clocks say.
  */
 export function nextStamp(parts: {
   readonly clock: string;

@@ -10,7 +10,10 @@ export interface ManifestObject {
   readonly sopClassUid: string;
 }
 
-/** The manifest of these objects in its one canonical order; an object named twice counts once (greatest bytes). */
+/**
+ * The manifest of these objects in its one canonical order; an object named twice counts once (greatest
+ * bytes).
+ */
 export function buildManifest(studyInstanceUid: string, objects: Iterable<ManifestObject>): ObjectManifest {
   const byUid = new Map<string, ManifestObject>();
   for (const object of objects) {

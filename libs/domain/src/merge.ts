@@ -2,9 +2,9 @@ import { canonicalJson, compareText, own } from './canonical.ts';
 import type { LwwRegister, MapRegister, MaxRegister, Register, RegisterMap } from './registers.ts';
 
 /**
- * Merges two states (or a state and a change). Commutative, associative and idempotent for every input: registers of
- * unknown type or broken shape are kept, the one with the greater canonical bytes winning, so that clusters of
- * different versions agree and pass on what they do not know. Neither argument is changed.
+ * Merges two states (or a state and a change). Commutative, associative and idempotent for every input:
+ * registers of unknown type or broken shape are kept, the one with the greater canonical bytes winning, so
+ * that clusters of different versions agree and pass on what they do not know. Neither argument is changed.
  *
  * @returns `a` itself (the same reference) when `b` brings nothing new: the test for "effective".
  */

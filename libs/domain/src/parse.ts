@@ -39,8 +39,9 @@ class Refused extends Error {
 }
 
 /**
- * Reads an event that a peer sent. Unknown types, versions and extra fields are fine and kept; what would break a merge
- * (wrong shape, no stamp, absurd depth or size, names of prototypes, numbers that are not finite) is refused.
+ * Reads an event that a peer sent. Unknown types, versions and extra fields are fine and kept; what would
+ * break a merge (wrong shape, no stamp, absurd depth or size, names of prototypes, numbers that are not
+ * finite) is refused.
  *
  * @param json - What `JSON.parse` gave. The answer is the same object, not a copy. Never throws.
  */

@@ -5,7 +5,9 @@ export interface PersonNameJson {
   readonly Phonetic?: string;
 }
 
-/** The three component groups as one text with `=` between (PS3.5 §6.2.1.2), trailing empty groups left out. */
+/**
+ * The three component groups as one text with `=` between (PS3.5 §6.2.1.2), trailing empty groups left out.
+ */
 export function personNameText(name: unknown): string {
   if (typeof name === 'string') return name.trim();
   if (typeof name !== 'object' || name === null) return '';

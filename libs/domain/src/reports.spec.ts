@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { given, reportStatus, StudyAt } from '../test/given-study.ts';
+import { given, reportStatus } from '../test/given-study.ts';
+import type { StudyAt } from '../test/given-study.ts';
 import { digest } from './digest.ts';
 import type { ChangeEvent } from './events.ts';
 import { reportKey, reportStatuses, statusRank, studyReportStatus } from './reports.ts';

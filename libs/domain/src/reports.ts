@@ -39,7 +39,10 @@ export interface Report extends ReportEntry {
   };
 }
 
-/** Opener of the first revision: the same everywhere, so that two first steps of one report meet in one register. */
+/**
+ * Opener of the first revision: the same everywhere, so that two first steps of one report meet in one
+ * register.
+ */
 export const firstOpener = 'base';
 
 interface Revision {
@@ -50,9 +53,9 @@ interface Revision {
 }
 
 /**
- * The key under which a report of this accession number lives now. Without a number it is the study's own (or '' while
- * the study has none). A corrected accession number takes its report along (`reportMoves`); a cycle of corrections
- * made apart ends at its smallest number.
+ * The key under which a report of this accession number lives now. Without a number it is the study's own
+ * (or '' while the study has none). A corrected accession number takes its report along (`reportMoves`); a
+ * cycle of corrections made apart ends at its smallest number.
  */
 export function reportKey(study: RegisterMap, accessionNumber: string): string {
   const moves = mapEntries(study, 'reportMoves');

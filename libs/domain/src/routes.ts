@@ -11,7 +11,10 @@ export interface NeighbourList {
 /** The newest list of every cluster that was heard of, by cluster id. Flooded in Link State. */
 export type LinkMap = { readonly [cluster: string]: NeighbourList };
 
-/** Merges two link maps: the higher version of each list wins. @returns `a` itself when `b` brings nothing new. */
+/**
+ * Merges two link maps: the higher version of each list wins. @returns `a` itself when `b` brings nothing
+ * new.
+ */
 export function mergeLinkMaps(a: LinkMap, b: LinkMap): LinkMap {
   const newer = Object.entries(b).filter(([cluster, list]) => {
     const ours = Object.hasOwn(a, cluster) ? a[cluster] : undefined;
@@ -23,9 +26,9 @@ export function mergeLinkMaps(a: LinkMap, b: LinkMap): LinkMap {
 }
 
 /**
- * Next hop towards every cluster that can be reached, by fewest links; among equals the peer whose name comes first.
- * A link counts when both ends list it, or one lists it and the other was never heard of. The same map gives the same
- * routes everywhere, and every hop comes one link nearer: no loops.
+ * Next hop towards every cluster that can be reached, by fewest links; among equals the peer whose name
+ * comes first. A link counts when both ends list it, or one lists it and the other was never heard of. The
+ * same map gives the same routes everywhere, and every hop comes one link nearer: no loops.
  *
  * @returns Peer by cluster id; this cluster itself is not in it.
  */

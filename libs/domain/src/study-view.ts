@@ -58,7 +58,8 @@ export function studyView(
   return {
     patient: {
       id: reference?.id ?? '',
-      // The issuer of a study without Patient ID is ours, made so that strangers stay apart: nobody issued it.
+      // The issuer of a study without Patient ID is ours, made so that strangers stay apart: nobody issued
+      // it.
       issuer: reference && reference.id !== '' ? reference.issuer : '',
       name: registerText(patient, 'name'),
       birthDate: registerText(patient, 'birthDate'),

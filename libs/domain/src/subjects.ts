@@ -1,6 +1,6 @@
 /**
- * Names of aggregates in the log. Dots separate tokens in a NATS subject, so UIDs travel with `-` for `.`, and any
- * other text as lower hex: raw text off the wire never becomes part of a subject.
+ * Names of aggregates in the log. Dots separate tokens in a NATS subject, so UIDs travel with `-` for `.`,
+ * and any other text as lower hex: raw text off the wire never becomes part of a subject.
  */
 
 /** A UID as this system accepts it: PS3.5 §9.1 allows digits and dots, 64 at most. */
@@ -43,8 +43,8 @@ export function configSubject(kind: string, name: string): string {
 }
 
 /**
- * Identity of a patient: ID and issuer together. The same bare ID of two issuers is two people. A `^` or `\` inside
- * either part is escaped as in HL7 v2 §2.7, so that two pairs never share a key.
+ * Identity of a patient: ID and issuer together. The same bare ID of two issuers is two people. A `^` or
+ * `\` inside either part is escaped as in HL7 v2 §2.7, so that two pairs never share a key.
  */
 export function patientKey(id: string, issuer: string): string {
   return `${escaped(id)}^^^${escaped(issuer)}`;

@@ -9,15 +9,15 @@ import {
   stopInOrder,
   watchConfiguration,
 } from '@isthmus/service-kit';
-import type { Database, Log } from '@isthmus/service-kit';
-import type { Kysely } from 'kysely';
+import type { ConfigurationWatch, Database, Log } from '@isthmus/service-kit';
 import type { PrefetcherConfig } from './config.ts';
+import type { FindCandidatesParts } from './find-candidates.ts';
 import { foldOrders } from './fold-orders.ts';
 import { addRoutes } from './http.ts';
 import { hastenJobs } from './jobs.ts';
 import { migrations } from './migrations/index.ts';
-import type { PrefetcherTables } from './tables.ts';
 import { startWorker } from './worker.ts';
+import type { Worker } from './worker.ts';
 
 export interface PrefetcherParts {
   readonly config: PrefetcherConfig;
@@ -31,39 +31,13 @@ export interface PrefetcherParts {
 export async function startPrefetcher(
   parts: PrefetcherParts,
 ): Promise<{ address: string; stop(): Promise<void> }> {
-  const { config, log, eventLog } = parts;
+  const { config, log, eventLog, db } = parts;
   const cluster = config.ISTHMUS_CLUSTER;
-  const service = 'prefetcher';
-  const db = parts.db as unknown as Kysely<PrefetcherTables>;
-  await migrate(parts.db, service, migrations);
+  await migrate(db, service, migrations);
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
-  const candidates = {
-    cluster,
-    requests: eventLog.requests,
-    configuration: () => configuration.current(),
-    log,
-    priorsMax: config.PRIORS_MAX,
-    candidatesMax: config.CANDIDATES_MAX,
-    queryTimeoutMs: config.QUERY_TIMEOUT_MS,
-  };
-  const http = await startHttp({
-    service,
-    cluster,
-    host: config.HTTP_HOST,
-    port: config.HTTP_PORT,
-    log,
-    about: 'Brings priors to the cluster where an order will be read.',
-    metrics,
-    ready: readiness({
-      postgres: postgresCheck(parts.db),
-      projection: () => projection.health(),
-      configuration: () => configuration.isReady(),
-    }),
-    register: (app) => addRoutes(app, { ...candidates, db }),
-  });
   const projection = startProjection({
-    db: parts.db,
+    db,
     log,
     name: 'jobs',
     source: eventLog,
@@ -74,36 +48,37 @@ export async function startPrefetcher(
     tables: [],
     metrics,
   });
-  const worker = startWhenConfigured(
-    () =>
-      startWorker({
-        ...candidates,
-        db,
-        atOnceMax: config.JOBS_AT_ONCE_MAX,
-        pollMs: config.JOBS_POLL_MS,
-        leaseMs: config.JOB_LEASE_MS,
-        attemptsMax: config.JOB_ATTEMPTS_MAX,
-        retryBaseMs: config.RETRY_BASE_MS,
-        retryMaxMs: config.RETRY_MAX_MS,
-        transferDeadlineMs: config.TRANSFER_DEADLINE_MS,
-        transferSilenceMs: config.TRANSFER_SILENCE_MS,
-        random: Math.random,
-      }),
-    configuration.ready,
-  );
-  const unsubscribe = projection.onAdvance(() => worker.wake());
-  const unwatch = configuration.onChange(() => {
-    hastenJobs(db).then(
-      () => worker.wake(),
-      (error: unknown) => log.warn({ err: error }, 'prefetch: waiting jobs keep their time'),
-    );
+  const worker = startWorkerOnceConfigured(parts, configuration);
+  const unsubscribe = [
+    projection.onAdvance(() => worker.wake()),
+    configuration.onChange(() => {
+      hastenJobs(db).then(
+        () => worker.wake(),
+        (error: unknown) => log.warn({ err: error }, 'prefetch: waiting jobs keep their time'),
+      );
+    }),
+  ];
+  const http = await startHttp({
+    service,
+    cluster,
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+    log,
+    about: 'Brings priors to the cluster where an order will be read.',
+    metrics,
+    ready: readiness({
+      postgres: postgresCheck(db),
+      projection: () => projection.health(),
+      configuration: () => configuration.isReady(),
+    }),
+    register: (app) => addRoutes(app, { ...candidatesParts(parts, configuration), db }),
   });
   return {
     address: http.url,
     stop: () =>
       stopInOrder(log, [
         ['http', () => http.stop()],
-        ['wake-up', () => (unsubscribe(), unwatch())],
+        ['wake-up', () => unsubscribe.forEach((end) => end())],
         ['worker', () => worker.stop()],
         ['projection', () => projection.stop()],
         ['configuration', () => configuration.stop()],
@@ -111,14 +86,41 @@ export async function startPrefetcher(
   };
 }
 
-type Worker = ReturnType<typeof startWorker>;
+const service = 'prefetcher';
+
+function candidatesParts(parts: PrefetcherParts, configuration: ConfigurationWatch): FindCandidatesParts {
+  const { config, log, eventLog } = parts;
+  return {
+    cluster: config.ISTHMUS_CLUSTER,
+    requests: eventLog.requests,
+    configuration: () => configuration.current(),
+    log,
+    priorsMax: config.PRIORS_MAX,
+    candidatesMax: config.CANDIDATES_MAX,
+    queryTimeoutMs: config.QUERY_TIMEOUT_MS,
+  };
+}
 
 /** A worker that does not know the links yet would take every peer for switched off. */
-function startWhenConfigured(start: () => Worker, ready: Promise<void>): Worker {
+function startWorkerOnceConfigured(parts: PrefetcherParts, configuration: ConfigurationWatch): Worker {
+  const { config, db } = parts;
   let worker: Worker | undefined;
   let stopped = false;
-  void ready.then(() => {
-    if (!stopped) worker = start();
+  void configuration.ready.then(() => {
+    if (stopped) return;
+    worker = startWorker({
+      ...candidatesParts(parts, configuration),
+      db,
+      atOnceMax: config.JOBS_AT_ONCE_MAX,
+      pollMs: config.JOBS_POLL_MS,
+      leaseMs: config.JOB_LEASE_MS,
+      attemptsMax: config.JOB_ATTEMPTS_MAX,
+      retryBaseMs: config.RETRY_BASE_MS,
+      retryMaxMs: config.RETRY_MAX_MS,
+      transferDeadlineMs: config.TRANSFER_DEADLINE_MS,
+      transferSilenceMs: config.TRANSFER_SILENCE_MS,
+      random: Math.random,
+    });
   });
   return {
     wake: () => worker?.wake(),

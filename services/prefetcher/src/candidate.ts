@@ -1,8 +1,8 @@
 import type { Choice } from './prior.ts';
 
 /**
- * What is to be done for one study. `retrieve`: pull it here. `send`: it is here, and goes to the cluster that reads.
- * `retrieve-and-send`: both. `none`: nothing.
+ * What is to be done for one study. `retrieve`: pull it here. `send`: it is here, and goes to the cluster
+ * that reads. `retrieve-and-send`: both. `none`: nothing.
  */
 export type PrefetchAction = 'retrieve' | 'send' | 'retrieve-and-send' | 'none';
 

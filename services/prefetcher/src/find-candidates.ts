@@ -45,8 +45,8 @@ export interface Considered {
 }
 
 /**
- * Finds a patient's priors here and at the clusters that our prefetch may ask, chooses by the fixed rule, and says for
- * each study what follows. Moves nothing.
+ * Finds a patient's priors here and at the clusters that our prefetch may ask, chooses by the fixed rule,
+ * and says for each study what follows. Moves nothing.
  *
  * @throws When query-federator cannot be asked.
  */

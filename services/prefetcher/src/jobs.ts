@@ -5,7 +5,10 @@ import type { PrefetcherTables, PrefetchJobTable } from './tables.ts';
 
 export type Job = Selectable<PrefetchJobTable>;
 
-/** Takes jobs whose time has come, and those whose worker died, for this instance. Safe among several instances. */
+/**
+ * Takes jobs whose time has come, and those whose worker died, for this instance. Safe among several
+ * instances.
+ */
 export async function claimJobs(
   db: Kysely<PrefetcherTables>,
   options: { readonly limit: number; readonly leaseMs: number },

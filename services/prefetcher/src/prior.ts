@@ -71,9 +71,9 @@ export interface Choice {
 }
 
 /**
- * The fixed rule: the newest studies of the same patient, by ID and issuer, wherever they are; by study date and time,
- * then by UID. The same bare ID of another issuer is another person, and a row that does not name an issuer proves
- * nothing.
+ * The fixed rule: the newest studies of the same patient, by ID and issuer, wherever they are; by study
+ * date and time, then by UID. The same bare ID of another issuer is another person, and a row that does not
+ * name an issuer proves nothing.
  */
 export function choosePriors(rows: readonly Prior[], wanted: PriorsWanted): readonly Choice[] {
   let chosen = 0;

@@ -4,8 +4,9 @@ import type { Configuration, Link, RoutesAnswer } from '@isthmus/domain';
 export type Routes = RoutesAnswer['nextHop'];
 
 /**
- * Whether our prefetch may use a peer: Link Prefetching out is on. It is our prefetch that goes out to the peer: to ask
- * it, to pull from it, and to place priors there. (`in` is the same for the peer's prefetch here.)
+ * Whether our prefetch may use a peer: Link Prefetching out is on. It is our prefetch that goes out to the
+ * peer: to ask it, to pull from it, and to place priors there. (`in` is the same for the peer's prefetch
+ * here.)
  */
 export function mayPrefetch(configuration: Configuration, peer: string): boolean {
   return linkAllows(configuration.links.get(peer), 'prefetching', 'out');
@@ -17,8 +18,8 @@ function mayAsk(link: Link): boolean {
 }
 
 /**
- * The clusters (and third-party peers) whose priors count: this one, peers that our prefetch may ask, and the clusters
- * that are reached through those.
+ * The clusters (and third-party peers) whose priors count: this one, peers that our prefetch may ask, and
+ * the clusters that are reached through those.
  */
 export function clustersToAsk(configuration: Configuration, self: string, routes: Routes): readonly string[] {
   const peers = [...configuration.links.values()].filter(mayAsk).map(({ peer }) => peer);
@@ -26,7 +27,10 @@ export function clustersToAsk(configuration: Configuration, self: string, routes
   return [self, ...new Set([...peers, ...behind].filter((cluster) => cluster !== self).sort())];
 }
 
-/** Peers that lead to these holders, those with Link Prefetching first asked, by name; and those that may not be used. */
+/**
+ * Peers that lead to these holders, those with Link Prefetching first asked, by name; and those that may
+ * not be used.
+ */
 export function sourcesOf(
   configuration: Configuration,
   routes: Routes,

@@ -20,8 +20,8 @@ export interface JobResult {
 }
 
 /**
- * Does what an order needs now: finds the priors and brings those that are chosen to where they will be read, one after
- * the other. May be done again at any time: what is there already is passed over.
+ * Does what an order needs now: finds the priors and brings those that are chosen to where they will be
+ * read, one after the other. May be done again at any time: what is there already is passed over.
  *
  * @throws When another service cannot be asked at all; nothing is lost by trying again.
  */

@@ -32,7 +32,10 @@ interface Running {
   readonly finished: Promise<void>;
 }
 
-/** Works on the jobs of the table, a few at a time. A job lost by a crash is taken up again when its lease is over. */
+/**
+ * Works on the jobs of the table, a few at a time. A job lost by a crash is taken up again when its lease
+ * is over.
+ */
 export function startWorker(parts: WorkerParts): Worker {
   const stopping = new AbortController();
   const running = new Map<string, Running>();

@@ -26,7 +26,10 @@ export interface RisGatewayParts {
   readonly db: Database;
 }
 
-/** Takes orders and visits from the RIS: durable before the answer, listed after it. Closes neither log nor database. */
+/**
+ * Takes orders and visits from the RIS: durable before the answer, listed after it. Closes neither log nor
+ * database.
+ */
 export async function startRisGateway(
   parts: RisGatewayParts,
 ): Promise<{ address: string; stop(): Promise<void> }> {

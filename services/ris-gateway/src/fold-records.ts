@@ -3,7 +3,9 @@ import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import { recordOf } from './records.ts';
 
-/** Writes orders and visits as their newest event has them. An event that was folded already changes nothing. */
+/**
+ * Writes orders and visits as their newest event has them. An event that was folded already changes nothing.
+ */
 export async function foldRecords(
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   tx: Transaction<any>,

@@ -13,7 +13,10 @@ export interface PlaceParts {
 }
 
 export interface Placed {
-  /** `created`: nobody had placed it before; `changed`: other content than before; `unchanged`: nothing was appended. */
+  /**
+   * `created`: nobody had placed it before; `changed`: other content than before; `unchanged`: nothing was
+   * appended.
+   */
   readonly outcome: 'created' | 'changed' | 'unchanged';
   /** Where the log has it. */
   readonly sequence: number;
@@ -23,8 +26,9 @@ export interface Placed {
 }
 
 /**
- * Records an order or a visit, whole, and returns once the log has it. The same content again appends nothing; other
- * content is a change, whatever the status. Two writers at one time are put in order by the log.
+ * Records an order or a visit, whole, and returns once the log has it. The same content again appends
+ * nothing; other content is a change, whatever the status. Two writers at one time are put in order by the
+ * log.
  *
  * @param eventId - Derived from the Idempotency-Key: the same id again gives what was placed then.
  * @throws {Problem} 409 when others kept changing it `attemptsMax` times. Errors of the log pass through.
@@ -88,7 +92,8 @@ function placedEvent(
     subject: entry.name.number,
     time: now.toISOString(),
     origin: parts.cluster,
-    // Orders are ordered by the log of the one cluster that takes them, so the stamp before is all there is to beat.
+    // Orders are ordered by the log of the one cluster that takes them, so the stamp before is all there is
+    // to beat.
     hlc: nextStamp({ clock: '', nowMs: now.getTime(), register: replaced?.hlc }),
     path: [parts.cluster],
     ...(replaced ? { basis: replaced.hlc } : {}),
