@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { associate, ctStorage, studyRootFind, until } from '../test/acceptor-under-test.ts';
+import { ctStorage, studyRootFind, until } from '../test/acceptor-under-test.ts';
 import { associateRequest, commandPdu, echoCommand, pdu, scriptedRequestor } from '../test/scripted-peer.ts';
 import { encodeAssociateRequest, encodeReleaseRequest } from './pdu.ts';
 import { archive, assertAborted } from '../test/archive.ts';

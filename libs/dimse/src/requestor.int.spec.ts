@@ -310,6 +310,7 @@ describe('releasing', () => {
     });
     const association = await associate(t, port);
     await association.closed;
+    await until(() => answered !== undefined, 'the answer');
     assert.equal(answered, pduType.releaseRp);
     await assert.rejects(association.cEcho(), AssociationLostError);
   });

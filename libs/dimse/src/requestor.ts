@@ -2,7 +2,7 @@ import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
-import { isAeTitle } from '@isthmus/dicom';
+import { implementationVersionName, isAeTitle, uids } from '@isthmus/dicom';
 import { AssociationLostError } from './errors.ts';
 import { dimseLimits } from './limits.ts';
 import type { DimseLimits } from './limits.ts';
@@ -49,8 +49,9 @@ export interface RequestAssociationOptions {
   readonly callingAeTitle: string;
   /** 1 to 128; proposed in this order. Name a SOP class twice to learn of two transfer syntaxes. */
   readonly contexts: readonly ContextProposal[];
+  /** Default: that of Isthmus. */
   readonly implementationClassUid?: string;
-  /** At most 16 characters. */
+  /** At most 16 characters. Default: that of Isthmus. */
   readonly implementationVersionName?: string;
   /** SOP class extended negotiation (PS3.7 D.3.3.5), e.g. relational queries. */
   readonly extendedNegotiations?: readonly ExtendedNegotiation[];
@@ -62,9 +63,6 @@ export interface RequestAssociationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Of Isthmus (design, link protocol). */
-const implementationClassUid = '2.25.16791369519289775005394481436304133636';
-const implementationVersionName = 'ISTHMUS_0';
 const contextsMax = 128;
 const keepAliveInitialDelayMs = 30_000;
 
@@ -114,7 +112,7 @@ function associateRequest(options: RequestAssociationOptions, limits: DimseLimit
     contexts: contexts.map((context, index) => ({ ...context, id: index * 2 + 1 })),
     user: {
       maxPduBytes: limits.pduBytesMax,
-      implementationClassUid: options.implementationClassUid ?? implementationClassUid,
+      implementationClassUid: options.implementationClassUid ?? uids.IsthmusImplementationClass,
       implementationVersionName: options.implementationVersionName ?? implementationVersionName,
       extendedNegotiations: options.extendedNegotiations,
     },

@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process';
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { until } from './acceptor-under-test.ts';
+
+/** Without this DCMTK leaves Nagle's algorithm on, and every exchange takes 40 ms on loopback. */
+const environment = { ...process.env, TCP_NODELAY: '1' };
+
+/**
+ * Whether a DCMTK tool is there. When not, the test is skipped by the tool's name; with CI=true it fails instead, so that a
+ * build machine without DCMTK does not pass in silence.
+ */
+export async function hasTool(t: TestContext, tool: string): Promise<boolean> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const found = await access(join(folder, tool)).then(
+      () => true,
+      () => false,
+    );
+    if (found) return true;
+  }
+  if (process.env['CI'] === 'true') throw new Error(`${tool} (package dcmtk) is not installed`);
+  t.skip(`${tool} (package dcmtk) is not installed`);
+  return false;
+}
+
+/** Runs a tool to its end. Output is what it said on both streams. */
+export async function run(
+  tool: string,
+  args: readonly string[],
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(tool, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (text) => (output += String(text)));
+  child.stderr.on('data', (text) => (output += String(text)));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return { code, output };
+}
+
+/** Starts a server tool and waits until it takes connections; ended with the test. */
+export async function startServer(
+  t: TestContext,
+  tool: string,
+  args: readonly string[],
+  port: number,
+): Promise<void> {
+  const child = spawn(tool, args, { env: environment, stdio: 'ignore' });
+  const closed = new Promise((resolve) => child.once('close', resolve));
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  let isListening = false;
+  const probe = (): void => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      isListening = true;
+      socket.destroy();
+    });
+    socket.once('error', () => setTimeout(probe, 20));
+  };
+  probe();
+  await until(() => isListening, `${tool} to listen`);
+}
+
+/** A port that nobody listens on now. DCMTK cannot choose one itself. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** An empty folder, removed with the test. */
+export async function folder(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'dimse-dcmtk-'));
+  t.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
