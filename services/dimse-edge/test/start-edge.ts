@@ -1,0 +1,148 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { configSubject } from '@isthmus/domain';
+import type { ConfigurationKind, Link, Station } from '@isthmus/domain';
+import { connectEventLog } from '@isthmus/event-log';
+import type { EventLog } from '@isthmus/event-log';
+import { createLog, readConfig } from '@isthmus/service-kit';
+import type { Log } from '@isthmus/service-kit';
+import { testNats } from '@isthmus/testing';
+import type { TestContextLike } from '@isthmus/testing';
+import { dimseEdgeConfig, startDimseEdge } from '../src/app.ts';
+import type { DimseEdge } from '../src/app.ts';
+import { scriptFederator } from './scripted-federator.ts';
+import type { ScriptedFederator } from './scripted-federator.ts';
+
+export interface TestEdge {
+  readonly cluster: string;
+  readonly aeTitle: string;
+  readonly edge: DimseEdge;
+  readonly eventLog: EventLog;
+  readonly federator: ScriptedFederator;
+  /** Directory of the object store. */
+  readonly directory: string;
+  readonly log: Log;
+  station(station: Partial<Station> & Pick<Station, 'aeTitle' | 'port'>): Promise<void>;
+  link(link: Partial<Link> & Pick<Link, 'peer'>): Promise<void>;
+  /** Paths below the object store, of everything but empty directories. */
+  files(): Promise<string[]>;
+  /** Stops the edge and starts it again on the same store and log. */
+  restart(): Promise<void>;
+}
+
+const on = { in: true, out: true };
+
+/** An edge on a nats-server of its own, with an object store that is thrown away. */
+export async function startTestEdge(
+  test: TestContextLike,
+  options: {
+    readonly cluster?: string;
+    readonly settings?: { readonly [name: string]: string };
+    readonly openFile?: (path: string) => Promise<FileHandle>;
+  } = {},
+): Promise<TestEdge> {
+  const cluster = options.cluster ?? 'north';
+  const aeTitle = cluster.toUpperCase();
+  const nats = await testNats();
+  const directory = await mkdtemp(join(tmpdir(), 'isthmus-edge-'));
+  const log = createLog({
+    service: 'dimse-edge',
+    cluster,
+    level: process.env['LOG_LEVEL'] === 'info' ? 'info' : 'silent',
+  });
+  const eventLog = await connectEventLog({ servers: nats.url, cluster, service: 'dimse-edge', log });
+  const federator = scriptFederator(eventLog);
+  const config = readConfig(dimseEdgeConfig, {
+    ISTHMUS_CLUSTER: cluster,
+    AE_TITLE: aeTitle,
+    DICOM_PORT: '0',
+    OBJECT_STORE: directory,
+    OBJECT_STORE_FREE_MIN_MIB: '0',
+    ADMISSION: 'open-loopback',
+    FSYNC: 'none',
+    STOP_GRACE_MS: '2000',
+    ...options.settings,
+  });
+  const start = (): Promise<DimseEdge> =>
+    startDimseEdge({ config, log, eventLog, ...(options.openFile ? { openFile: options.openFile } : {}) });
+  let edge = await start();
+  test.after(async () => {
+    await edge.stop();
+    await federator.stop();
+    await eventLog.close();
+    await nats.stop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  let version = 0;
+  const configure = async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
+    version += 1;
+    await eventLog.append('STUDY', configSubject(kind, name), {
+      id: `${cluster}-configuration-${version}`,
+      type: 'ConfigurationChanged',
+      source: `${cluster}/test`,
+      subject: `${kind}/${name}`,
+      time: new Date(0).toISOString(),
+      origin: cluster,
+      hlc: '',
+      path: [cluster],
+      v: 1,
+      data: { kind, name, value, version, author: 'test', reason: 'test' },
+    });
+  };
+  return {
+    cluster,
+    aeTitle,
+    get edge() {
+      return edge;
+    },
+    eventLog,
+    federator,
+    directory,
+    log,
+    station: (station) =>
+      configure('station', station.aeTitle, {
+        host: '127.0.0.1',
+        tls: false,
+        kind: 'workstation',
+        archive: false,
+        alsoSendsAs: [],
+        keepsStatus: true,
+        ...station,
+      }),
+    link: (link) =>
+      configure('link', link.peer, {
+        enabled: true,
+        internalQueries: on,
+        externalQueries: on,
+        updates: on,
+        prefetching: on,
+        ...link,
+      }),
+    files: async () => {
+      const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+    },
+    restart: async () => {
+      await edge.stop();
+      edge = await start();
+    },
+  };
+}
+
+/** Waits until something is so. @throws After the deadline, saying what was waited for. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  deadlineMs = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
