@@ -54,6 +54,10 @@ export async function registerRoutes(app: HttpApp, parts: RouteParts): Promise<v
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: { url: '/openapi.json', validatorUrl: null, tryItOutEnabled: true, docExpansion: 'none' },
+    theme: {
+      title: 'Isthmus API',
+      css: [{ filename: 'isthmus.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
     transformSpecification: () => ({ ...directory.openApi() }),
     // Ours stands: theirs would have been a second header.
     staticCSP: false,

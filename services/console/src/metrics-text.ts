@@ -4,8 +4,8 @@ interface Family {
 }
 
 /**
- * One text in Prometheus' exposition format of many: each metric's HELP and TYPE stand once, before all its samples, as the
- * format demands. A sample without a `service` label gets that of its source.
+ * One text in Prometheus' exposition format of many: each metric's HELP and TYPE stand once, before all its
+ * samples, as the format demands. A sample without a `service` label gets that of its source.
  */
 export function mergeMetrics(
   sources: readonly { readonly service: string; readonly text: string }[],

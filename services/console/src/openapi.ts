@@ -20,8 +20,8 @@ export function isPublicPath(path: string): boolean {
 }
 
 /**
- * One document of many: each operation is tagged with its service, every operation id is unique, and components carry their
- * service's name, so that two schemas of one name never meet.
+ * One document of many: each operation is tagged with its service, every operation id is unique, and
+ * components carry their service's name, so that two schemas of one name never meet.
  */
 export function mergeOpenApi(
   info: OpenApiDocument['info'],

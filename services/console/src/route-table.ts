@@ -19,7 +19,9 @@ interface Route {
   readonly services: Map<string, string>;
 }
 
-/** Which service answers what, from their OpenAPI documents. A literal path goes before one with parameters. */
+/**
+ * Which service answers what, from their OpenAPI documents. A literal path goes before one with parameters.
+ */
 export function routeTable(
   parts: readonly { readonly service: string; readonly document: OpenApiDocument }[],
 ): RouteTable {
