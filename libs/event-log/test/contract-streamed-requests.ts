@@ -68,7 +68,6 @@ export function testStreamedRequests(factory: LogFactory): void {
 
   test('answers before an error arrive, then the error with its code', async (t) => {
     const log = await (await factory(t)).connect();
-    // eslint-disable-next-line @typescript-eslint/require-await
     log.requests.answerStream('test.broken', async function* () {
       yield 1;
       yield 2;
