@@ -232,22 +232,47 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
   it('[L2] sends nothing while Link Cluster Updates is off, and catches up when it is on again', async () => {
     const off = { updates: { in: false, out: false } };
     const on = { updates: { in: true, out: true } };
-    assert.equal((await changeLink(north().http, 'south', off)).status, 200);
-    assert.equal((await setReportStatus(north().http, studyUid, 'TRANSCRIBED')).status, 200);
-    // EAST is told at the same time over its own link; when it has what NORTH sent, SOUTH would have it too.
+    // Both links of NORTH: with one of them on, the change would find its way through EAST.
+    for (const peer of ['south', 'east'])
+      assert.equal((await changeLink(north().http, peer, off)).status, 200);
     const before = await getStudy(south().http, studyUid);
+    const changed = await setReportStatus(north().http, studyUid, 'TRANSCRIBED', { reopen: true });
+    assert.equal(changed.status, 200, JSON.stringify(changed.body));
     await eventually('NORTH shows the update as waiting', 5_000, async () => {
-      const { body } = await call<{ items: { peer: string }[] }>(
-        north().http,
-        'GET',
-        '/api/v1/updates?peer=south',
-      );
+      const { body } = await call<{ items: unknown[] }>(north().http, 'GET', '/api/v1/updates?peer=south');
       return body.items.length > 0;
     });
-    assert.equal((await getStudy(south().http, studyUid)).body.reportStatus, before.body.reportStatus);
-    assert.equal((await changeLink(north().http, 'south', on)).status, 200);
-    await eventually('SOUTH has caught up', 10_000, async () => {
-      return (await getStudy(south().http, studyUid)).body.reportStatus === 'TRANSCRIBED';
+    // What SOUTH changes itself comes back to SOUTH's readers: its relay works, and has nothing from NORTH.
+    const own = await call(south().http, 'PATCH', `/api/v1/studies/${studyUid}`, {
+      patientLocation: 'WARD 8',
+    });
+    assert.equal(own.status, 200);
+    const meanwhile = await getStudy(south().http, studyUid);
+    assert.equal(meanwhile.body.patientLocation, 'WARD 8');
+    assert.equal(meanwhile.body.reportStatus, before.body.reportStatus);
+    assert.notEqual((await getStudy(north().http, studyUid)).body.patientLocation, 'WARD 8');
+
+    for (const peer of ['south', 'east'])
+      assert.equal((await changeLink(north().http, peer, on)).status, 200);
+    await eventually('both have caught up', 15_000, async () => {
+      const [atNorth, atSouth] = [
+        await getStudy(north().http, studyUid),
+        await getStudy(south().http, studyUid),
+      ];
+      assert.equal(atSouth.body.reportStatus, 'TRANSCRIBED');
+      assert.equal(atNorth.body.patientLocation, 'WARD 8');
+      return true;
+    });
+  });
+
+  it('[L3] [U7] finds another way when one link takes no updates', async () => {
+    const off = { updates: { in: false, out: false } };
+    assert.equal((await changeLink(north().http, 'south', off)).status, 200);
+    assert.equal((await changeLink(south().http, 'north', off)).status, 200);
+    const changed = await setReportStatus(north().http, studyUid, 'APPROVED');
+    assert.equal(changed.status, 200, JSON.stringify(changed.body));
+    await eventually('APPROVED at SOUTH, through EAST', 15_000, async () => {
+      return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
     });
   });
 

@@ -45,9 +45,9 @@ const startedAt = performance.now();
 const options = optionsOrExit();
 const signal = untilSignal();
 console.log(`Starting ${options.clusters} clusters (${options.topology}) …`);
-const start = systemOrExit(options);
-// Ctrl-C while starting: the servers end with this process, nothing half-started stays.
-const system = await Promise.race([start, signal.then(() => process.exit(130))]);
+const system = await Promise.race([systemOrExit(options), signal]);
+// Ctrl-C while starting: every child ends with this process, nothing half-started stays.
+if (typeof system === 'string') process.exit(130);
 const samples = options.samples ? await loadSamplesOnce(system) : 'No sample studies, as asked.';
 const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
 console.log(greeting(system, `Ready in ${seconds} s. ${samples}`));

@@ -42,9 +42,7 @@ export const state0001: Migration = {
       updated_at timestamptz not null default now())`.execute(db);
     await sql`create table link_map (
       cluster text primary key, version bigint not null, entry json not null)`.execute(db);
-    await sql`create table routes (only boolean primary key check (only), next_hop json not null)`.execute(
-      db,
-    );
+    await sql`create table routes (one boolean primary key check (one), next_hop json not null)`.execute(db);
     await sql`insert into routes values (true, '{}')`.execute(db);
     await sql`create table pulls (
       study text primary key, peer text not null, attempts integer not null default 0,
