@@ -28,13 +28,12 @@ export interface PersonName {
  * is an empty element (universal matching in a query). A `PN` may be given as text with `=` between its groups.
  */
 export function element(vr: string, ...values: readonly unknown[]): DataElement {
-  const list = values.map((value) => (value === undefined || value === '' ? null : value));
+  const list = values.map((value) => {
+    if (value === undefined || value === '') return null;
+    return vr === 'PN' && typeof value === 'string' ? personName(value) : value;
+  });
   while (list.length > 0 && list.at(-1) === null) list.pop();
-  if (list.length === 0) return { vr };
-  return {
-    vr,
-    Value: vr === 'PN' ? list.map((value) => (typeof value === 'string' ? personName(value) : value)) : list,
-  };
+  return list.length === 0 ? { vr } : { vr, Value: list };
 }
 
 /** Makes an element of `OB`, `OW`, `UN` … from bytes, which are little endian. */

@@ -28,17 +28,47 @@ export interface DecodeOptions {
   readonly inflatedBytesMax?: number;
 }
 
-/** What an element inherits from its surroundings. */
-interface Scope {
-  readonly coding: Coding;
-  readonly depth: number;
-  readonly characterSet: CharacterSet;
-  readonly pixelRepresentation: number | undefined;
-}
-
 const defaultRepertoire = characterSetOf([]);
 const specificCharacterSetTag = 0x00080005;
 const pixelRepresentationTag = 0x00280103;
+const defaultInlineBytesMax = 8 * 1024 * 1024;
+const defaultInflatedBytesMax = 64 * 1024 * 1024;
+
+/** A data set or item while it is read, with what it inherits from around it and hands on to its items. */
+class Level {
+  readonly coding: Coding;
+  readonly depth: number;
+  characterSet: CharacterSet;
+  pixelRepresentation: number | undefined;
+  readonly row: { [tag: string]: DataElement } = {};
+  /** Group and block (6 hex digits) to private creator. */
+  readonly #creators = new Map<string, string>();
+
+  constructor(coding: Coding, outer?: Level) {
+    this.coding = coding;
+    this.depth = outer === undefined ? 0 : outer.depth + 1;
+    this.characterSet = outer?.characterSet ?? defaultRepertoire;
+    this.pixelRepresentation = outer?.pixelRepresentation;
+  }
+
+  /** Of an element that names no VR itself. */
+  vrOf(name: string, tag: number): string {
+    const creator = isOdd(tag) ? this.#creators.get(name.slice(0, 6)) : undefined;
+    return vrOf(name, { creator, pixelRepresentation: this.pixelRepresentation });
+  }
+
+  /** The first of two elements with one tag counts. */
+  add(name: string, tag: number, found: DataElement): void {
+    if (this.row[name] !== undefined) return;
+    this.row[name] = found;
+    const first = found.Value?.[0];
+    if (tag === specificCharacterSetTag) this.characterSet = characterSetIn(found);
+    else if (tag === pixelRepresentationTag) this.pixelRepresentation = Number(first);
+    else if (isOdd(tag) && isPrivateCreatorTag(name)) {
+      this.#creators.set(name.slice(0, 4) + name.slice(6), String(first ?? ''));
+    }
+  }
+}
 
 /**
  * Reads a whole data set, without file meta information, into the DICOM JSON Model: Implicit and Explicit VR, either
@@ -62,15 +92,34 @@ export function decodeDataSet(
   if (syntax === undefined) {
     throw new DataSetError('unknown-transfer-syntax', 'The transfer syntax is not one of PS3.6');
   }
-  const inflatedBytesMax = options.inflatedBytesMax ?? 64 * 1024 * 1024;
-  const source = syntax.deflated ? inflate(bytes, inflatedBytesMax) : bytes;
+  const source = syntax.deflated
+    ? inflate(bytes, options.inflatedBytesMax ?? defaultInflatedBytesMax)
+    : bytes;
   const decoder = new Decoder(
     source,
     options.untilTag ?? Infinity,
-    options.inlineBytesMax ?? 8 * 1024 * 1024,
+    options.inlineBytesMax ?? defaultInlineBytesMax,
   );
-  const scope = { coding: syntax, depth: 0, characterSet: defaultRepertoire, pixelRepresentation: undefined };
-  return decoder.elements(0, source.length, scope, false);
+  const level = new Level(syntax);
+  decoder.elements(0, source.length, level, false);
+  return level.row;
+}
+
+/**
+ * Reads elements that stand one after another, one beginning at each of `starts`, as if they were a data set. One that
+ * cannot be read is left out. Not deflated. Never throws.
+ */
+export function decodeElements(bytes: Buffer, starts: readonly number[], coding: Coding): DataSetJson {
+  const decoder = new Decoder(bytes, Infinity, defaultInlineBytesMax);
+  const level = new Level(coding);
+  for (const [index, start] of starts.entries()) {
+    try {
+      decoder.elements(start, starts[index + 1] ?? bytes.length, level, false);
+    } catch (error) {
+      if (!(error instanceof DataSetError)) throw error;
+    }
+  }
+  return level.row;
 }
 
 /** Deflated Explicit VR Little Endian (PS3.5 A.5): no zlib header. */
@@ -95,110 +144,88 @@ class Decoder {
     this.#inlineBytesMax = inlineBytesMax;
   }
 
-  /** Elements from `start` to `end`, or to the item delimiter when `delimited`. */
-  elements(start: number, end: number, inherited: Scope, delimited: boolean): DataSetJson {
-    const row: { [tag: string]: DataElement } = {};
-    const creators = new Map<string, string>();
+  /** Reads elements from `start` to `end`, or to the item delimiter when `delimited`, into `level`. */
+  elements(start: number, end: number, level: Level, delimited: boolean): void {
     const header = new ElementHeader();
-    let scope = inherited;
     let at = start;
     while (at < end) {
-      if (scope.depth === 0 && this.#startsWithZeros(at, end)) {
+      if (level.depth === 0 && this.#startsWithZeros(at, end)) {
         this.#checkPadding(at, end);
         break;
       }
-      if (!header.read(this.#bytes, at, end, scope.coding)) throw truncated(at);
+      if (!header.read(this.#bytes, at, end, level.coding)) throw truncated(at);
       const { tag, length } = header;
-      if (scope.depth === 0 && tag >= this.#untilTag) break;
+      if (level.depth === 0 && tag >= this.#untilTag) break;
       const valueAt = at + header.headerBytes;
       if (tag >= 0xfffe0000 && tag <= 0xfffeffff) {
-        if (tag !== itemDelimitationTag || scope.depth === 0)
+        if (tag !== itemDelimitationTag || level.depth === 0) {
           throw malformed('An item stands among elements', at, tag);
-        at = valueAt;
-        if (delimited) {
-          this.#next = at;
-          return row;
         }
-        continue;
+        at = valueAt;
+        if (!delimited) continue;
+        this.#next = at;
+        return;
       }
       if (length !== undefinedLength && length > end - valueAt) throw truncated(at, tag);
       const name = tagText(tag);
-      const vr = header.vr ?? vrOfImplicit(name, tag, creators, scope);
-      const found = this.#element(name, tag, vr, valueAt, length, end, scope, creators);
+      const vr = header.vr ?? level.vrOf(name, tag);
+      const found =
+        length === undefinedLength
+          ? this.#undefinedLengthElement(tag, vr, valueAt, end, level)
+          : this.#element(name, tag, vr, valueAt, length, level);
+      level.add(name, tag, found);
       at = this.#next;
-      if (row[name] !== undefined) continue;
-      row[name] = found;
-      if (tag === specificCharacterSetTag) scope = { ...scope, characterSet: characterSetIn(found) };
-      else if (tag === pixelRepresentationTag)
-        scope = { ...scope, pixelRepresentation: Number(found.Value?.[0]) };
-      else if (isOdd(tag) && isPrivateCreatorTag(name))
-        creators.set(name.slice(0, 4) + name.slice(6), String(found.Value?.[0] ?? ''));
     }
     if (delimited) throw truncated(at);
     this.#next = end;
-    return row;
   }
 
-  #element(
-    name: string,
-    tag: number,
-    vr: string,
-    at: number,
-    length: number,
-    end: number,
-    scope: Scope,
-    creators: ReadonlyMap<string, string>,
-  ): DataElement {
-    if (length === undefinedLength) return this.#undefinedLengthElement(tag, vr, at, end, scope);
-    this.#next = at + length;
-    if (vr === 'SQ') return this.#sequence(at, at + length, scope, false);
+  #element(name: string, tag: number, vr: string, at: number, length: number, level: Level): DataElement {
+    const end = at + length;
+    this.#next = end;
+    if (vr === 'SQ') return this.#sequence(at, end, level, level.coding, false);
     if (length > this.#inlineBytesMax) return bulkData(vr, at, length);
-    if (vr === 'UN') {
-      const known = vrOf(name, { creator: creators.get(name.slice(0, 6)) });
-      if (known !== 'UN') return this.#asKnown(known, at, length, scope);
-    }
-    return readValue(
-      this.#bytes.subarray(at, at + length),
-      vr,
-      scope.coding.littleEndian,
-      scope.characterSet,
-    );
+    const known = vr === 'UN' ? level.vrOf(name, tag) : vr;
+    if (vr === 'UN' && known !== 'UN') return this.#asKnown(known, at, end, level);
+    const value = this.#bytes.subarray(at, end);
+    return readValue(value, vr, level.coding.littleEndian, level.characterSet);
   }
 
   /** A value that came as UN: Implicit VR Little Endian inside, unless it turns out to be something else. */
-  #asKnown(vr: string, at: number, length: number, scope: Scope): DataElement {
-    const end = at + length;
-    if (vr !== 'SQ') return readValue(this.#bytes.subarray(at, end), vr, true, scope.characterSet);
+  #asKnown(vr: string, at: number, end: number, level: Level): DataElement {
+    const value = this.#bytes.subarray(at, end);
+    if (vr !== 'SQ') return readValue(value, vr, true, level.characterSet);
     try {
-      return this.#sequence(at, end, { ...scope, coding: implicitLittleEndian }, false);
+      return this.#sequence(at, end, level, implicitLittleEndian, false);
     } catch (error) {
       if (!(error instanceof DataSetError)) throw error;
-      return readValue(this.#bytes.subarray(at, end), 'UN', true, scope.characterSet);
+      return readValue(value, 'UN', true, level.characterSet);
     } finally {
       this.#next = end;
     }
   }
 
-  #undefinedLengthElement(tag: number, vr: string, at: number, end: number, scope: Scope): DataElement {
-    const { explicitVr } = scope.coding;
-    if (vr === 'SQ' || (!explicitVr && tag !== pixelDataTag)) return this.#sequence(at, end, scope, true);
-    if (vr === 'UN') return this.#sequence(at, end, { ...scope, coding: implicitLittleEndian }, true);
+  #undefinedLengthElement(tag: number, vr: string, at: number, end: number, level: Level): DataElement {
+    const { coding } = level;
+    if (vr === 'SQ' || (!coding.explicitVr && tag !== pixelDataTag)) {
+      return this.#sequence(at, end, level, coding, true);
+    }
+    if (vr === 'UN') return this.#sequence(at, end, level, implicitLittleEndian, true);
     if (!/^O[BWLVFD]$/.test(vr))
       throw malformed('Only sequences and pixel data end with a delimiter', at, tag);
-    this.#skipFragments(at, end, scope.coding);
+    this.#skipFragments(at, end, coding);
     return bulkData(vr, at, this.#next - at);
   }
 
-  #sequence(start: number, end: number, outer: Scope, delimited: boolean): DataElement {
-    const depth = outer.depth + 1;
-    if (depth > sequenceDepthMax)
+  #sequence(start: number, end: number, outer: Level, coding: Coding, delimited: boolean): DataElement {
+    if (outer.depth >= sequenceDepthMax) {
       throw new DataSetError('too-deep', 'Sequences are nested too deep', { offset: start });
-    const scope = { ...outer, depth };
+    }
     const header = new ElementHeader();
     const items: DataSetJson[] = [];
     let at = start;
     while (at < end) {
-      if (!header.read(this.#bytes, at, end, scope.coding)) throw truncated(at);
+      if (!header.read(this.#bytes, at, end, coding)) throw truncated(at);
       const { tag, length, headerBytes } = header;
       at += headerBytes;
       if (tag === sequenceDelimitationTag) {
@@ -209,7 +236,9 @@ class Decoder {
       if (tag !== itemTag) throw malformed('An element stands among items', at, tag);
       if (length !== undefinedLength && length > end - at) throw truncated(at, tag);
       const itemEnd = length === undefinedLength ? end : at + length;
-      items.push(this.elements(at, itemEnd, scope, length === undefinedLength));
+      const level = new Level(coding, outer);
+      this.elements(at, itemEnd, level, length === undefinedLength);
+      items.push(level.row);
       at = this.#next;
     }
     if (delimited) throw truncated(at);
@@ -248,16 +277,6 @@ class Decoder {
       if (this.#bytes[index] !== 0) throw malformed('A command element stands in a data set', at, 0);
     }
   }
-}
-
-function vrOfImplicit(
-  name: string,
-  tag: number,
-  creators: ReadonlyMap<string, string>,
-  scope: Scope,
-): string {
-  const creator = isOdd(tag) ? creators.get(name.slice(0, 6)) : undefined;
-  return vrOf(name, { creator, pixelRepresentation: scope.pixelRepresentation });
 }
 
 /** By number, as it is asked for every element. */

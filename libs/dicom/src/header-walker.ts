@@ -1,5 +1,5 @@
 import type { DataSetJson } from './data-set-json.ts';
-import { decodeDataSet } from './decode.ts';
+import { decodeElements } from './decode.ts';
 import {
   ElementHeader,
   implicitLittleEndian,
@@ -16,7 +16,6 @@ import { DataSetError } from './errors.ts';
 import { InflateStream } from './inflate-stream.ts';
 import { tags } from './tags.ts';
 import { transferSyntaxOf } from './transfer-syntaxes.ts';
-import { uids } from './uids.ts';
 
 export interface HeaderWalkerOptions {
   /**
@@ -245,24 +244,10 @@ export class HeaderWalker {
   }
 
   #readHead(): DataSetJson {
-    const ends = [...this.#starts.slice(1), this.#headBytes];
-    const parts = this.#starts.map((start, index) => this.#head.subarray(start, ends[index]));
+    const starts = [...this.#starts];
     // The element that is still coming in is not whole yet.
-    if (this.#keeping) parts.pop();
-    const uid = plainSyntax(this.#coding);
-    try {
-      return decodeDataSet(Buffer.concat(parts), uid);
-    } catch {
-      const readable = parts.filter((part) => {
-        try {
-          decodeDataSet(part, uid);
-          return true;
-        } catch {
-          return false;
-        }
-      });
-      return decodeDataSet(Buffer.concat(readable), uid);
-    }
+    const end = this.#keeping ? starts.pop()! : this.#headBytes;
+    return decodeElements(this.#head.subarray(0, end), starts, this.#coding);
   }
 }
 
@@ -298,11 +283,6 @@ function groupOf(tag: number): number {
 
 function isOdd(tag: number): boolean {
   return (tag & 0x10000) !== 0;
-}
-
-function plainSyntax({ explicitVr, littleEndian }: Coding): string {
-  if (!explicitVr) return uids.ImplicitVrLittleEndian;
-  return littleEndian ? uids.ExplicitVrLittleEndian : uids.ExplicitVrBigEndian;
 }
 
 function malformed(message: string, tag: number): DataSetError {
