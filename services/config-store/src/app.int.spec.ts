@@ -37,6 +37,14 @@ links:
       out: false
 `;
 
+async function until(what: string, answer: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!(await answer())) {
+    if (performance.now() > end) throw new Error(`not within 20 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 describe('config-store', () => {
   const log = createLog({ service: 'config-store', cluster: 'north', level: 'silent' });
   let servers: TestServers;
@@ -284,6 +292,26 @@ describe('config-store', () => {
     });
     assert.equal((await ask('GET', '/api/v1/stations/WEST')).status, 404);
     await assert.rejects(start(path.join(folder, 'absent.yaml')), { code: 'cluster-file-invalid' });
+  });
+
+  it('goes on by itself after nats-server and PostgreSQL were killed, with all that was acknowledged', async () => {
+    const before = await change('/api/v1/links/south', { prefetching: { in: false, out: false } });
+    assert.equal(before.status, 200);
+    await servers.nats.kill();
+    await servers.postgres.kill();
+    assert.equal((await ask('GET', '/api/v1/links/south')).status, 200);
+    assert.equal((await ask('GET', '/health/ready')).status, 503);
+    await servers.nats.restart();
+    await servers.postgres.restart();
+    await until('it is ready', async () => (await ask('GET', '/health/ready')).status === 200);
+    assert.deepEqual((await ask('GET', '/api/v1/links/south')).body['prefetching'], {
+      in: false,
+      out: false,
+    });
+    const changed = await change('/api/v1/links/south', { prefetching: { in: true, out: true } });
+    assert.equal(changed.status, 200);
+    const { body } = await ask('GET', '/api/v1/configuration/history?kind=link&name=south&limit=1');
+    assert.equal((body['items'] as { version: number }[])[0]?.version, changed.body['version']);
   });
 
   it('[O4] is ready, and describes itself', async () => {
