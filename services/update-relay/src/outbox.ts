@@ -228,8 +228,10 @@ export async function readPending(
   return db.transaction().execute(async (tx) => {
     const routes = await sql<{ next_hop: RoutingFacts['nextHop'] }>`select next_hop from routes`.execute(tx);
     // Also what waits behind a link that is off: it is what will be sent when it is on again.
-    const served = [...new Set([...options.facts.served, options.peer])];
-    const facts: RoutingFacts = { self: options.facts.self, served, nextHop: routes.rows[0]?.next_hop ?? {} };
+    const { peer } = options;
+    const served = [...new Set([...options.facts.served, peer])];
+    const nextHop = { [peer]: peer, ...routes.rows[0]?.next_hop };
+    const facts: RoutingFacts = { self: options.facts.self, served, nextHop };
     const rows = await entriesAfter(tx, options.after, options.checkpoint, scanMax);
     const holders = await holdersOfEntries(tx, rows);
     const events = rows
