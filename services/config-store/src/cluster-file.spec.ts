@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseClusterFile } from './cluster-file.ts';
 import { briefLink, briefStation, linkOf, stationOf } from './entities.ts';
-import { ClusterFileError } from './errors.ts';
+import type { ClusterFileError } from './errors.ts';
 import { clusterFileSchema } from './schemas.ts';
 
 const cluster = 'cluster: { id: north, name: North, aeTitle: NORTH, patientDomain: DEMO }\n';

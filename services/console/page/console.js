@@ -1,3 +1,4 @@
+/* global document, setTimeout */
 import { ask, byId } from './dom.js';
 import { refreshHealth } from './health.js';
 import { refreshLinks } from './links.js';

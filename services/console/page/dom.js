@@ -1,3 +1,4 @@
+/* global AbortSignal, document, fetch */
 /** Makes an element. Text is always text: nothing that comes from a server is ever read as markup. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

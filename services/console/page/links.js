@@ -1,3 +1,4 @@
+/* global document */
 import { ask, byId, draw, element, pill } from './dom.js';
 
 const options = ['internalQueries', 'externalQueries', 'updates', 'prefetching'];

@@ -1,3 +1,4 @@
+/* global document, FormData */
 import { ask, byId, element, pill } from './dom.js';
 
 const statusKinds = {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkIfMatch, etagOf, Problem, requireIfMatch } from '../index.ts';
+import type { Problem } from '../index.ts';
+import { checkIfMatch, etagOf, requireIfMatch } from '../index.ts';
 
 const asking = (headers: Record<string, string>): { headers: Record<string, string> } => ({ headers });
 const status = (attempt: () => void): number => {
