@@ -40,10 +40,10 @@ export function addDicomWeb(app: HttpApp, parts: Parts): void {
       };
       const { rows, warning } = await search(parts, level, identifier, leaving(request.raw));
       const { limit, offset } = window(query);
+      // As bytes: a text would get a charset parameter, which the media type does not have.
+      const body = Buffer.from(JSON.stringify(rows.slice(offset, offset + limit)));
       if (warning !== undefined) reply.header('warning', `299 isthmus "${warning}"`);
-      return reply
-        .type('application/dicom+json')
-        .send(JSON.stringify(rows.slice(offset, offset + limit)) as never);
+      return reply.type('application/dicom+json').send(body as never);
     });
   }
 }

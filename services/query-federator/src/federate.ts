@@ -275,7 +275,13 @@ async function* localRows(
   signal: AbortSignal,
 ): AsyncGenerator<DataSetJson, void> {
   if (!running.asksHere) return;
-  const options = { db: parts.db, here: hereOf(parts), rowsMax: parts.limits.localRowsMax, signal };
+  const options = {
+    db: parts.db,
+    here: hereOf(parts),
+    rowsMax: parts.limits.localRowsMax,
+    privateBlock: running.privateKeys,
+    signal,
+  };
   try {
     for await (const row of findLocal(running.query, options)) {
       outcome.rows++;

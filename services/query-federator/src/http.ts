@@ -6,6 +6,7 @@ import { addDicomWeb } from './dicomweb.ts';
 import type { Federation } from './federate.ts';
 import { readStudies } from './local-find.ts';
 import type { Rebuilds } from './rebuilds.ts';
+import { stampOf } from './rows.ts';
 import type { Here } from './rows.ts';
 import { FoundStudySchema, SearchBody, StudySchema } from './schemas.ts';
 import { OutcomeSchema } from './schemas.ts';
@@ -55,7 +56,7 @@ function addStudies(app: HttpApp, parts: RoutesParts): void {
       const body = studyOfRecord(record, here, false);
       const { homeCluster } = body;
       const stale = homeCluster !== null && homeCluster !== here.cluster && parts.breaker.isOpen(homeCluster);
-      reply.header('etag', etagOf(record.stamp));
+      reply.header('etag', etagOf(stampOf(record)));
       return { ...body, stale } as never;
     },
   );

@@ -27,6 +27,8 @@ export interface LocalFindOptions {
   readonly db: Database<Tables>;
   readonly here: Here;
   readonly rowsMax: number;
+  /** Whether rows carry `ISTHMUS STUDY 1.0`. @default true */
+  readonly privateBlock?: boolean;
   /** Rows read at a time. @default 500 */
   readonly pageRows?: number;
   readonly signal?: AbortSignal;
@@ -109,7 +111,7 @@ async function* studies(query: Query, options: LocalFindOptions): AsyncGenerator
       join study_objects o using (study_instance_uid) left join patient p on p.patient_key = s.patient_key
       where ${condition} and s.study_instance_uid > ${after}
       order by s.study_instance_uid limit ${pageRows}`.execute(db);
-    for (const record of page.rows) yield studyRow(record, here);
+    for (const record of page.rows) yield studyRow(record, here, options.privateBlock);
     const last = page.rows.at(-1);
     if (page.rows.length < pageRows || !last) return;
     after = last.studyInstanceUid;
@@ -126,9 +128,9 @@ const seriesColumnList = sql`e.series_instance_uid as "seriesInstanceUid",
   e.instance_count as "seriesInstanceCount", e.header as "seriesHeader"`;
 
 async function* series(query: Query, options: LocalFindOptions): AsyncGenerator<DataSetJson, void> {
-  const { db, here, pageRows = 500 } = options;
+  const { db, pageRows = 500 } = options;
   const condition = where(narrow(query.matching));
-  const rowOfStudy = lastStudyRow(here);
+  const rowOfStudy = lastStudyRow(options);
   for (let after = ['', '']; ;) {
     options.signal?.throwIfAborted();
     const page = await sql<SeriesRecord>`select ${studyColumnList}, ${seriesColumnList} from study s
@@ -152,13 +154,13 @@ function seriesOf(record: SeriesRecord): { uid: string; instanceCount: number; h
 }
 
 /** Rows come study by study: the row of one study is built once. */
-function lastStudyRow(here: Here): (record: StudyRecord) => DataSetJson {
+function lastStudyRow({ here, privateBlock }: LocalFindOptions): (record: StudyRecord) => DataSetJson {
   let uid = '';
   let row: DataSetJson = {};
   return (record) => {
     if (record.studyInstanceUid !== uid) {
       uid = record.studyInstanceUid;
-      row = studyRow(record, here);
+      row = studyRow(record, here, privateBlock);
     }
     return row;
   };
@@ -173,9 +175,9 @@ interface ImageRecord {
 }
 
 async function* images(query: Query, options: LocalFindOptions): AsyncGenerator<DataSetJson, void> {
-  const { db, here, pageRows = 500 } = options;
+  const { db, pageRows = 500 } = options;
   const condition = where(narrow(query.matching));
-  const rowOfStudy = lastStudyRow(here);
+  const rowOfStudy = lastStudyRow(options);
   const known = new Map<string, SeriesRecord>();
   for (let after = ['', '', '']; ;) {
     options.signal?.throwIfAborted();
@@ -249,14 +251,14 @@ async function* patients(query: Query, options: LocalFindOptions): AsyncGenerato
       left join patient p on p.patient_key = page.patient_key
       order by page.patient_key`.execute(db);
     for (const record of page.rows) {
-      const { patient } = viewOf(record);
+      // Without Patient ID there is nobody to list at this level.
+      if (viewOf(record).patient.id === '') continue;
       // Of the study that stands for the patient only the patient's part is shown.
-      const view = viewOf({
+      const state = {
         registers: patientRegisterOf(record.registers),
         patientRegisters: record.patientRegisters,
-      });
-      if (patient.id === '') continue; // Without Patient ID there is nobody to list at this level.
-      yield patientRow(view, patientPart(record.header), record, here);
+      };
+      yield patientRow(state, patientPart(record.header), record, here);
     }
     const last = page.rows.at(-1);
     if (page.rows.length < pageRows || !last) return;

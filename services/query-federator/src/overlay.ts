@@ -18,7 +18,7 @@ export function overlayRow(row: DataSetJson, record: StudyRecord | undefined, he
   if (facts.stateAsOf !== '' && (view.stateAsOf ?? '') < facts.stateAsOf) return row;
   if (!samePatient(row, view.patient) && (lwwRegister(record.registers, 'patient')?.rank ?? 0) === 0)
     return row;
-  const known = { ...row, ...stateElements(view) };
+  const known = { ...row, ...stateElements(record, view) };
   if (!hasLinkedFacts(row)) return known;
   const named = new Set(facts.holders.map((holder) => holder.cluster));
   const others = holdersKnown(record, view, here).filter((holder) => !named.has(holder.cluster));
@@ -52,10 +52,8 @@ export function overlayPatientRow(row: DataSetJson, registers: RegisterMap | und
   const id = stringOf(row, tags.PatientID) ?? '';
   const issuer = stringOf(row, tags.IssuerOfPatientID) ?? '';
   const reference = { t: 'lww', value: { id, issuer }, rank: 0, hlc: '', origin: '' } as const;
-  return {
-    ...row,
-    ...stateElements(viewOf({ registers: { patient: reference }, patientRegisters: registers })),
-  };
+  const state = { registers: { patient: reference }, patientRegisters: registers };
+  return { ...row, ...stateElements(state, viewOf(state)) };
 }
 
 /**

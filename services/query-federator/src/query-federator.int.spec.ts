@@ -97,6 +97,7 @@ describe('queries that this cluster answers alone', () => {
       change('study', '1.1', reportStatus('APPROVED')),
       change('study', '1.1', { studyStatus: lww('READ'), anythingNewer: lww({ a: 1 }) }),
       change('patient', jane, { name: lww('Roe^Jane') }),
+      change('study', '1.1', { accessionNumber: lww('', 9) }),
     );
     const identifier = { ...studyKeys, [tags.StudyStatusID]: key('CS'), [tags.StudyComments]: key('LT') };
     const approved = await north.find({
@@ -104,6 +105,11 @@ describe('queries that this cluster answers alone', () => {
     });
     assert.equal(stringOf(approved.rows[0]!, tags.PatientName), 'Roe^Jane');
     assert.equal(stringOf(approved.rows[0]!, tags.StudyStatusID), 'READ');
+    assert.deepEqual(
+      approved.rows[0]![tags.AccessionNumber],
+      { vr: 'SH' },
+      'cleared, whatever the header says',
+    );
     assert.deepEqual(approved.rows[0]![tags.StudyComments], { vr: 'LT' }, 'empty, since it was asked for');
     const created = await north.find({
       identifier: { ...identifier, [tags.InterpretationStatusID]: key('CS', 'CREATED') },
@@ -120,7 +126,7 @@ describe('queries that this cluster answers alone', () => {
     assert.deepEqual(study.body.holders, [
       { cluster: 'north', availability: 'ONLINE', instanceCount: 1, complete: true, scope: 'full' },
     ]);
-    assert.match(study.headers.get('etag') ?? '', /^"[0-9a-f]{16}"$/);
+    assert.match(study.headers.get('etag') ?? '', /^"[0-9a-f]{16}-[0-9a-f]{16}"$/);
   });
 
   it('lists a provisional copy only when the sender has said who the patient is', async (t) => {

@@ -1,6 +1,6 @@
 import { element, tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
-import { patientKey, patientOf, personNameJson, studyView } from '@isthmus/domain';
+import { digest, greatestStamp, patientKey, patientOf, sha256, studyView } from '@isthmus/domain';
 import type { RegisterMap, StudyView } from '@isthmus/domain';
 import { unfoldHeader } from './header-fold.ts';
 import type { FoldedHeader } from './header-fold.ts';
@@ -48,35 +48,34 @@ export function viewOf(record: Pick<StudyRecord, 'registers' | 'patientRegisters
 
 /**
  * The values that state decides, as elements: what a cluster knows newer than headers or another cluster's row. Only
- * those that are known; the rest of a row stays as it was.
+ * those that are known, empty ones that somebody cleared among them; the rest of a row stays as it was.
  */
-export function stateElements(view: StudyView): DataSetJson {
+export function stateElements(
+  state: Pick<StudyRecord, 'registers' | 'patientRegisters'>,
+  view: StudyView,
+): DataSetJson {
+  const { registers, patientRegisters } = state;
   const known: [string, DataSetJson[string]][] = [];
-  const put = (tag: string, vr: string, value: string): void => {
-    if (value !== '') known.push([tag, element(vr, value)]);
+  const put = (from: RegisterMap, name: string, tag: string, vr: string, value: string): void => {
+    if (Object.hasOwn(from, name)) known.push([tag, element(vr, value)]);
   };
   if (view.patient.id !== '') {
-    put(tags.PatientID, 'LO', view.patient.id);
-    put(tags.IssuerOfPatientID, 'LO', view.patient.issuer);
+    put(registers, 'patient', tags.PatientID, 'LO', view.patient.id);
+    put(registers, 'patient', tags.IssuerOfPatientID, 'LO', view.patient.issuer);
   }
-  if (view.patient.name !== '')
-    known.push([tags.PatientName, { vr: 'PN', Value: [personNameJson(view.patient.name)] }]);
-  put(tags.PatientBirthDate, 'DA', view.patient.birthDate);
-  put(tags.PatientSex, 'CS', view.patient.sex);
-  put(tags.AccessionNumber, 'SH', view.accessionNumber);
-  put(tags.StudyDate, 'DA', view.studyDate);
-  put(tags.StudyTime, 'TM', view.studyTime);
-  put(tags.StudyDescription, 'LO', view.studyDescription);
-  put(tags.StudyID, 'SH', view.studyId);
-  if (view.referringPhysicianName !== '')
-    known.push([
-      tags.ReferringPhysicianName,
-      { vr: 'PN', Value: [personNameJson(view.referringPhysicianName)] },
-    ]);
-  put(tags.StudyStatusID, 'CS', view.studyStatus);
-  put(tags.CurrentPatientLocation, 'LO', view.patientLocation);
-  put(tags.StudyComments, 'LT', commentsText(view));
-  put(tags.InterpretationStatusID, 'CS', interpretationStatus[view.reportStatus] ?? '');
+  put(patientRegisters, 'name', tags.PatientName, 'PN', view.patient.name);
+  put(patientRegisters, 'birthDate', tags.PatientBirthDate, 'DA', view.patient.birthDate);
+  put(patientRegisters, 'sex', tags.PatientSex, 'CS', view.patient.sex);
+  put(registers, 'accessionNumber', tags.AccessionNumber, 'SH', view.accessionNumber);
+  put(registers, 'studyDate', tags.StudyDate, 'DA', view.studyDate);
+  put(registers, 'studyTime', tags.StudyTime, 'TM', view.studyTime);
+  put(registers, 'studyDescription', tags.StudyDescription, 'LO', view.studyDescription);
+  put(registers, 'studyId', tags.StudyID, 'SH', view.studyId);
+  put(registers, 'referringPhysicianName', tags.ReferringPhysicianName, 'PN', view.referringPhysicianName);
+  put(registers, 'studyStatus', tags.StudyStatusID, 'CS', view.studyStatus);
+  put(registers, 'patientLocation', tags.CurrentPatientLocation, 'LO', view.patientLocation);
+  put(registers, 'comments', tags.StudyComments, 'LT', commentsText(view));
+  put(registers, 'reports', tags.InterpretationStatusID, 'CS', interpretationStatus[view.reportStatus] ?? '');
   return Object.fromEntries(known);
 }
 
@@ -107,6 +106,17 @@ export function linkedStateElements(
     comments: view.comments,
     stateAsOf: view.stateAsOf ?? '',
   });
+}
+
+/**
+ * What an ETag of a study says, the same as update-relay's, which takes it back in If-Match: the greatest stamp, which an
+ * edit made after seeing it must beat, and a digest of what was seen.
+ */
+export function stampOf(state: Pick<StudyRecord, 'registers' | 'patientRegisters'>): string {
+  const { registers, patientRegisters } = state;
+  const stamp = greatestStamp(registers, greatestStamp(patientRegisters));
+  const seen = sha256(digest(registers) + digest(patientRegisters)).slice(0, 16);
+  return `${stamp === '' ? '0' : stamp}-${seen}`;
 }
 
 /** How many objects the study has as far as anybody told us. */
@@ -143,14 +153,17 @@ export function holdersKnown(record: StudyRecord, view: StudyView, here: Here): 
   return [...others, ours].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
 }
 
-/** All that is known of a study that is here, as one row: standard keys of patient and study level and the private block. */
-export function studyRow(record: StudyRecord, here: Here): DataSetJson {
+/**
+ * All that is known of a study that is here, as one row: standard keys of patient and study level, and the private block
+ * unless the row is for an asker that gets none (it is half of the work).
+ */
+export function studyRow(record: StudyRecord, here: Here, privateBlock = true): DataSetJson {
   const view = viewOf(record);
   const holders = holdersKnown(record, view, here);
   const complete = holders.some((holder) => holder.cluster === here.cluster && holder.complete);
   return {
     ...unfoldHeader(record.header),
-    ...stateElements(view),
+    ...stateElements(record, view),
     [tags.StudyInstanceUID]: element('UI', record.studyInstanceUid),
     [tags.ModalitiesInStudy]: element('CS', ...record.modalities),
     [tags.SOPClassesInStudy]: element('UI', ...record.sopClasses),
@@ -159,7 +172,7 @@ export function studyRow(record: StudyRecord, here: Here): DataSetJson {
     [tags.RetrieveAETitle]: element('AE', here.aeTitle),
     // The least available instance decides (PS3.4 C.4.1.1.3.2); what is elsewhere has to be fetched first.
     [tags.InstanceAvailability]: element('CS', complete ? 'ONLINE' : 'NEARLINE'),
-    ...linkedStateElements(view, holders, record.imageCount),
+    ...(privateBlock ? linkedStateElements(view, holders, record.imageCount) : {}),
   };
 }
 
@@ -191,16 +204,16 @@ export function imageRow(
   };
 }
 
-/** A patient with the counts of what is here. */
+/** A patient with the counts of what is here. `state` is of the patient alone: of a study only the register `patient`. */
 export function patientRow(
-  view: StudyView,
+  state: Pick<StudyRecord, 'registers' | 'patientRegisters'>,
   header: FoldedHeader,
   counts: { readonly studies: number; readonly series: number; readonly instances: number },
   here: Here,
 ): DataSetJson {
   return {
     ...unfoldHeader(header),
-    ...stateElements(view),
+    ...stateElements(state, viewOf(state)),
     [tags.NumberOfPatientRelatedStudies]: element('IS', counts.studies),
     [tags.NumberOfPatientRelatedSeries]: element('IS', counts.series),
     [tags.NumberOfPatientRelatedInstances]: element('IS', counts.instances),
