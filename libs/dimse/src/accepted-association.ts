@@ -47,9 +47,9 @@ export interface AcceptingOptions {
 }
 
 /**
- * One connection on the accepting side: admission, then one operation at a time, then release. A request that comes
- * while another is under way waits on the socket, since no asynchronous operations window is granted; only C-CANCEL
- * passes.
+ * One connection on the accepting side: admission, then one operation at a time, then release. A request that
+ * comes while another is under way waits on the socket, since no asynchronous operations window is granted;
+ * only C-CANCEL passes.
  */
 export class AcceptedAssociation implements ConnectionOwner {
   readonly #options: AcceptingOptions;
@@ -95,7 +95,8 @@ export class AcceptedAssociation implements ConnectionOwner {
     this.#connection.abort(0, 0, { why });
   }
 
-  // --------------------------------------------------------------------------------------- called by the connection
+  // --------------------------------------------------------------------------------------- called by the
+  // connection
 
   pdu(type: number, body: Buffer): void {
     if (type === pduType.associateRq) this.#associate(decodeAssociateRequest(body));
@@ -132,7 +133,8 @@ export class AcceptedAssociation implements ConnectionOwner {
     }
   }
 
-  // -------------------------------------------------------------------------------------- opening and closing
+  // -------------------------------------------------------------------------------------- opening and
+  // closing
 
   #associate(request: AssociateRequest): void {
     this.#connection.expectNothing();
@@ -151,8 +153,7 @@ export class AcceptedAssociation implements ConnectionOwner {
       implementationVersionName: request.user.implementationVersionName,
       userIdentity: request.user.userIdentity,
     };
-    // The promise takes in what `admit` throws at once, too.
-    new Promise<AdmitResult>((resolve) => resolve(this.#options.admit(admitRequest)))
+    this.#admit(admitRequest)
       .then((result) => {
         if (result.accept) this.#accept(request, result);
         else this.#reject(request, result);
@@ -161,6 +162,20 @@ export class AcceptedAssociation implements ConnectionOwner {
         this.#options.onEvent({ type: 'handler-failed', service: 'admit', error });
         this.#reject(request, { result: 2, source: 3, reason: 1 });
       });
+  }
+
+  /** What `admit` throws at once becomes a rejection, too. A decision that never comes must not keep a connection. */
+  async #admit(request: AdmitRequest): Promise<AdmitResult> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      const { firstPduMs } = this.#limits;
+      timer = setTimeout(() => reject(new ResponseTimeoutError('admission', firstPduMs)), firstPduMs);
+    });
+    try {
+      return await Promise.race([this.#options.admit(request), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #accept(request: AssociateRequest, result: AdmitResult & { accept: true }): void {
@@ -216,7 +231,8 @@ export class AcceptedAssociation implements ConnectionOwner {
     this.#connection.finish(encodeReleaseResponse(), this.#limits.releaseLingerMs);
   }
 
-  // ----------------------------------------------------------------------------------------------- operations
+  // -----------------------------------------------------------------------------------------------
+  // operations
 
   #command(contextId: number, command: CommandSet): void {
     if (command.commandField === commandField.cCancelRq) {
@@ -273,12 +289,11 @@ export class AcceptedAssociation implements ConnectionOwner {
         if (error instanceof AssociationLostError || error instanceof AssociationAbortedError) return;
         this.#connection.abort(0, 0, { why: 'internal error', cause: error });
       })
-      .finally(() => this.#operationDone(operation))
+      .finally(() => this.#operationDone())
       .catch((error: unknown) => this.#connection.abort(0, 0, { why: 'internal error', cause: error }));
   }
 
-  #operationDone(operation: Operation): void {
-    operation.end(new AssociationLostError('the operation is over'));
+  #operationDone(): void {
     this.#operation = undefined;
     if (this.#connection.isEnded) return;
     if (this.#releaseAsked) {

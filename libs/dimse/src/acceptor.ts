@@ -31,8 +31,8 @@ export interface Acceptor {
   /** Connections that are open now, those that are being refused included. */
   readonly connections: number;
   /**
-   * Stops listening, aborts idle associations, lets operations under way end and aborts what is left after `graceMs`
-   * (default 20,000). Resolves when every connection is closed. May be called again.
+   * Stops listening, aborts idle associations, lets operations under way end and aborts what is left after
+   * `graceMs` (default 20,000). Resolves when every connection is closed. May be called again.
    */
   stop(options?: { readonly graceMs?: number }): Promise<void>;
 }
@@ -41,9 +41,9 @@ const keepAliveInitialDelayMs = 30_000;
 const stopGraceMs = 20_000;
 
 /**
- * Accepts DICOM associations (PS3.8) and serves their operations with `handlers`. Associations do not disturb each
- * other: what breaks a rule or a limit ends alone. Nothing that a handler, `admit` or `onEvent` throws reaches the
- * process. Resolves when it listens; rejects with the error of `listen` (EADDRINUSE …).
+ * Accepts DICOM associations (PS3.8) and serves their operations with `handlers`. Associations do not disturb
+ * each other: what breaks a rule or a limit ends alone. Nothing that a handler, `admit` or `onEvent` throws
+ * reaches the process. Resolves when it listens; rejects with the error of `listen` (EADDRINUSE …).
  */
 export async function acceptAssociations(options: AcceptAssociationsOptions): Promise<Acceptor> {
   const limits = dimseLimits(options.limits);

@@ -75,7 +75,7 @@ describe('association', () => {
     assert.equal((await event('rejected')).calledAeTitle, 'OTHER');
   });
 
-  it('is rejected as admission says, and transiently when admission throws', async (t) => {
+  it('is rejected as admission says, and transiently when admission throws or does not end', async (t) => {
     const refusing = await startAcceptor(t, {
       admit: () => ({ accept: false, result: 1, source: 1, reason: 3 }),
     });
@@ -87,6 +87,11 @@ describe('association', () => {
     });
     await assert.rejects(associate(t, failing.port), { result: 2, source: 3, reason: 1 });
     assert.equal((await failing.event('handler-failed')).service, 'admit');
+    const undecided = await startAcceptor(t, {
+      limits: { firstPduMs: 50 },
+      admit: () => new Promise(() => undefined),
+    });
+    await assert.rejects(associate(t, undecided.port), { result: 2, source: 3, reason: 1 });
   });
 
   it('is rejected beyond the number of associations, in all and per address, until one ends', async (t) => {
@@ -152,7 +157,7 @@ describe('the end of an association', () => {
     assert.ok(!events.some(({ type }) => type === 'handler-failed'));
   });
 
-  it('comes for idle associations at once when the acceptor stops, for busy ones after their operation', async (t) => {
+  it('comes at once when idle and after its operation when busy, once the acceptor stops', async (t) => {
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     const { acceptor, port } = await startAcceptor(t, {

@@ -100,7 +100,7 @@ describe('C-STORE', () => {
     assert.deepEqual(seen.moveOriginator, moveOriginator);
   });
 
-  it('answers a handler that fails with its status, A700 for a full store, C000 for the rest, and goes on', async (t) => {
+  it('answers a failing handler with its status, A700 for a full store or C000, and goes on', async (t) => {
     const failures = [
       { error: Object.assign(new Error('no'), { dimseStatus: 0xa900 }), status: 0xa900 },
       { error: Object.assign(new Error('no space'), { code: 'ENOSPC' }), status: 0xa700 },

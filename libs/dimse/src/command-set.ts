@@ -1,8 +1,8 @@
 import { ProtocolError } from './errors.ts';
 
 /**
- * Command sets (PS3.7 section 6.3, Annex E): group 0000, always implicit VR little endian. Hand-written because each
- * message has one or two: about 1 µs, where a general data set codec takes 40–200 µs.
+ * Command sets (PS3.7 section 6.3, Annex E): group 0000, always implicit VR little endian. Hand-written
+ * because each message has one or two: about 1 µs, where a general data set codec takes 40–200 µs.
  */
 
 /** Command Field (0000,0100). A response is its request | 0x8000. */
@@ -19,7 +19,10 @@ export const commandField = {
 /** Command Data Set Type (0000,0800): this value says that no data set follows, every other that one does. */
 export const noDataSet = 0x0101;
 
-/** Numbers of C-MOVE and C-GET sub-operations (PS3.4 C.4.2.1.6 to .9). `remaining` is absent in final responses. */
+/**
+ * Numbers of C-MOVE and C-GET sub-operations (PS3.4 C.4.2.1.6 to .9). `remaining` is absent in final
+ * responses.
+ */
 export interface SubOperationCounts {
   readonly remaining?: number;
   readonly completed: number;
@@ -78,8 +81,8 @@ const fieldOf = new Map(fields.map((field) => [field[0], field]));
 const errorCommentCharactersMax = 64;
 
 /**
- * Decodes one whole command set. Throws ProtocolError when a length does not fit, an element is of another group, or
- * Command Field or Command Data Set Type is missing. UIDs and AE titles are trimmed, not judged.
+ * Decodes one whole command set. Throws ProtocolError when a length does not fit, an element is of another
+ * group, or Command Field or Command Data Set Type is missing. UIDs and AE titles are trimmed, not judged.
  */
 export function decodeCommandSet(bytes: Buffer): CommandSet {
   const command: { [name: string]: string | number | boolean } = {};
@@ -107,7 +110,10 @@ export function decodeCommandSet(bytes: Buffer): CommandSet {
   return command as unknown as CommandSet;
 }
 
-/** Encodes a command set with its group length. Absent fields are left out; an error comment is cut to 64 characters. */
+/**
+ * Encodes a command set with its group length. Absent fields are left out; an error comment is cut to 64
+ * characters.
+ */
 export function encodeCommandSet(command: CommandSet): Buffer {
   let length = 12 + 10; // group length; Command Data Set Type
   for (const [element, name] of fields) {
@@ -145,7 +151,9 @@ function writeText(bytes: Buffer, at: number, name: FieldName, value: string, ki
   return at + 8 + length;
 }
 
-/** LO of the default repertoire: what is beyond ASCII cannot be said in a command set, and a backslash splits. */
+/**
+ * LO of the default repertoire: what is beyond ASCII cannot be said in a command set, and a backslash splits.
+ */
 function clipped(name: FieldName, value: string): string {
   if (name !== 'errorComment') return value;
   return value.replace(/[^\x20-\x7e]|\\/g, '?').slice(0, errorCommentCharactersMax);

@@ -11,11 +11,14 @@ import type { FramerState, PduReceiver } from './framer.ts';
 import type { DimseLimits } from './limits.ts';
 import { decodeAbort, encodeAbort, pduType } from './pdu.ts';
 
-/** One side of an association: gets PDUs, and exactly one `ended`. A throw in any of them aborts the association. */
+/**
+ * One side of an association: gets PDUs, and exactly one `ended`. A throw in any of them aborts the
+ * association.
+ */
 export interface ConnectionOwner extends PduReceiver {
   /**
-   * Once, at the first of: an abort from either side, a broken rule or deadline, the end of the connection. `undefined`
-   * after an orderly release. Nothing can be sent any more.
+   * Once, at the first of: an abort from either side, a broken rule or deadline, the end of the connection.
+   * `undefined` after an orderly release. Nothing can be sent any more.
    */
   ended(error: DimseError | undefined): void;
 }
@@ -24,8 +27,8 @@ export interface ConnectionOwner extends PduReceiver {
 export type PauseReason = 'handler is slow' | 'operation under way';
 
 /**
- * A socket with a framer on it: bounds, deadlines, back-pressure in both directions, abort-then-destroy. Used by both
- * sides of an association; knows nothing of messages.
+ * A socket with a framer on it: bounds, deadlines, back-pressure in both directions, abort-then-destroy. Used
+ * by both sides of an association; knows nothing of messages.
  */
 export class Connection {
   readonly socket: Socket;
@@ -107,7 +110,10 @@ export class Connection {
     });
   }
 
-  /** Resolves when the peer has taken enough. Rejects when the connection ends, also for a peer that takes nothing. */
+  /**
+   * Resolves when the peer has taken enough. Rejects when the connection ends, also for a peer that takes
+   * nothing.
+   */
   async drained(): Promise<void> {
     this.assertOpen();
     if (!this.isBehind) return;
@@ -142,8 +148,8 @@ export class Connection {
   }
 
   /**
-   * Ends the association with an abort unless a PDU arrives within `ms`; every whole PDU starts it anew. Replaces the
-   * deadline before. It stands still while reading is paused.
+   * Ends the association with an abort unless a PDU arrives within `ms`; every whole PDU starts it anew.
+   * Replaces the deadline before. It stands still while reading is paused.
    */
   expectPdu(ms: number, expired: () => DimseError): void {
     this.#deadlineMs = ms;
@@ -158,7 +164,10 @@ export class Connection {
     this.#stopDeadline();
   }
 
-  /** A-ABORT to the peer, then the end of the connection after `abortLingerMs` at the latest. Does nothing when ended. */
+  /**
+   * A-ABORT to the peer, then the end of the connection after `abortLingerMs` at the latest. Does nothing
+   * when ended.
+   */
   abort(source: 0 | 2, reason: number, facts: { why: string; cause?: unknown; error?: DimseError }): void {
     if (this.#ended) return;
     const error = facts.error ?? new AssociationAbortedError({ by: 'us', source, reason, ...facts });
@@ -181,7 +190,10 @@ export class Connection {
     this.#end(undefined);
   }
 
-  /** Runs what reads; a protocol error becomes an A-ABORT, and so does a defect of ours: it must not end the process. */
+  /**
+   * Runs what reads; a protocol error becomes an A-ABORT, and so does a defect of ours: it must not end the
+   * process.
+   */
   #read(work: () => void): void {
     if (this.#ended) return;
     try {
@@ -208,7 +220,8 @@ export class Connection {
 
   #sendLast(pdu: Buffer, lingerMs: number): void {
     this.socket.end(pdu);
-    // Go on reading (the framer throws it away), so that the peer's close is seen and our last PDU is not lost to a reset.
+    // Go on reading (the framer throws it away), so that the peer's close is seen and our last PDU is not
+    // lost to a reset.
     this.#pausedFor.clear();
     this.framer.state = 'ended';
     this.socket.resume();

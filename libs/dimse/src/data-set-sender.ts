@@ -12,12 +12,18 @@ const blockBytes = 512 * 1024;
 
 /** A data set that is ready to be sent: its length is known, its file is open. */
 export interface OpenDataSet {
-  /** Sends every byte as it is. Rejects with DataSetSourceError when the file ends early: the message is broken then. */
+  /**
+   * Sends every byte as it is. Rejects with DataSetSourceError when the file ends early: the message is
+   * broken then.
+   */
   send(connection: Connection, contextId: number, fragmentMax: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens before anything is sent, so that a missing file costs no association. Rejects with DataSetSourceError. */
+/**
+ * Opens before anything is sent, so that a missing file costs no association. Rejects with
+ * DataSetSourceError.
+ */
 export async function openDataSet(source: DataSetSource): Promise<OpenDataSet> {
   if (Buffer.isBuffer(source)) {
     return { send: (...to) => sendBuffer(source, ...to), close: () => Promise.resolve() };
@@ -62,8 +68,9 @@ async function sendBuffer(bytes: Buffer, connection: Connection, contextId: numb
 }
 
 /**
- * Two blocks take turns: one is being written while the next is read from the file straight between the fragment
- * headers, so that each block is one read and one write whatever the peer's maximum, and memory stays flat.
+ * Two blocks take turns: one is being written while the next is read from the file straight between the
+ * fragment headers, so that each block is one read and one write whatever the peer's maximum, and memory
+ * stays flat.
  */
 async function sendFile(
   file: FileHandle,
@@ -101,7 +108,10 @@ async function sendFile(
   await Promise.all(leaving);
 }
 
-/** Reads `size` bytes into `block` with a fragment header before each `fragmentMax`; answers the bytes to write. */
+/**
+ * Reads `size` bytes into `block` with a fragment header before each `fragmentMax`; answers the bytes to
+ * write.
+ */
 async function fillBlock(
   block: Buffer,
   from: {

@@ -1,6 +1,6 @@
 /**
- * Operating errors of associations. Each has a stable `code`, its facts as fields, and a `remedy` for the operator.
- * What a peer answers (a status word) is a value, not an error.
+ * Operating errors of associations. Each has a stable `code`, its facts as fields, and a `remedy` for the
+ * operator. What a peer answers (a status word) is a value, not an error.
  */
 export abstract class DimseError extends Error {
   abstract readonly code: string;
@@ -49,7 +49,9 @@ export class AssociationAbortedError extends DimseError {
   }
 }
 
-/** The connection ended without release or abort, or could not be made. What was under way is not complete. */
+/**
+ * The connection ended without release or abort, or could not be made. What was under way is not complete.
+ */
 export class AssociationLostError extends DimseError {
   override readonly name = 'AssociationLostError';
   readonly code = 'DIMSE_ASSOCIATION_LOST';
@@ -87,7 +89,10 @@ export class ResponseTimeoutError extends DimseError {
   }
 }
 
-/** The data set to be sent could not be read to its end. The association has been aborted if any of it had left. */
+/**
+ * The data set to be sent could not be read to its end. The association has been aborted if any of it had
+ * left.
+ */
 export class DataSetSourceError extends DimseError {
   override readonly name = 'DataSetSourceError';
   readonly code = 'DIMSE_DATA_SET_SOURCE';
@@ -108,8 +113,9 @@ export class PoolExhaustedError extends DimseError {
 }
 
 /**
- * What a peer sent is not legal here; internal: it becomes an A-ABORT with this reason (PS3.8 9.3.8, source 2).
- * 1 unrecognised PDU, 2 unexpected PDU, 4 unrecognised parameter, 5 unexpected parameter, 6 invalid parameter value.
+ * What a peer sent is not legal here; internal: it becomes an A-ABORT with this reason (PS3.8 9.3.8, source
+ * 2). 1 unrecognised PDU, 2 unexpected PDU, 4 unrecognised parameter, 5 unexpected parameter, 6 invalid
+ * parameter value.
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';

@@ -9,9 +9,9 @@ export interface FindOutcome {
 }
 
 /**
- * The answers to one C-FIND: identifiers as encoded bytes, in `transferSyntaxUid`, then the final status. Iterate once.
- * The iterator returns the outcome; `final` has it too, for `for await`. Rows wait unread up to `queuedBytesMax`, then
- * the peer has to.
+ * The answers to one C-FIND: identifiers as encoded bytes, in `transferSyntaxUid`, then the final status.
+ * Iterate once. The iterator returns the outcome; `final` has it too, for `for await`. Rows wait unread up to
+ * `queuedBytesMax`, then the peer has to.
  */
 export class FindResponses implements AsyncIterable<Buffer, FindOutcome> {
   /** Of the identifiers; set when the first row can be read. */
@@ -43,7 +43,9 @@ export class FindResponses implements AsyncIterable<Buffer, FindOutcome> {
     return this.#isCancelled;
   }
 
-  /** Sends C-CANCEL; rows that still come are dropped. The outcome is what the peer makes of it, usually FE00. */
+  /**
+   * Sends C-CANCEL; rows that still come are dropped. The outcome is what the peer makes of it, usually FE00.
+   */
   cancel(): void {
     if (this.#isOver || this.#isCancelled) return;
     this.#isCancelled = true;

@@ -1,9 +1,12 @@
-/** A fragment is charged this much beyond its bytes, so that a million tiny ones cannot hide from the limit. */
+/**
+ * A fragment is charged this much beyond its bytes, so that a million tiny ones cannot hide from the limit.
+ */
 const overheadBytes = 128;
 
 /**
- * Hands buffers from a socket to one reader with back-pressure: says `pause` when more than `bytesMax` wait and `resume`
- * when fewer than `bytesResume` do. A reader that stops early turns it into a drain: what still comes is thrown away.
+ * Hands buffers from a socket to one reader with back-pressure: says `pause` when more than `bytesMax` wait
+ * and `resume` when fewer than `bytesResume` do. A reader that stops early turns it into a drain: what still
+ * comes is thrown away.
  */
 export class FlowQueue implements AsyncIterable<Buffer> {
   readonly #options: { bytesMax: number; bytesResume: number; pause: () => void; resume: () => void };

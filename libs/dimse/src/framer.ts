@@ -14,7 +14,10 @@ export type FramerState =
   /** Waiting for the end of the connection: whatever comes is thrown away (Sta13). */
   | 'ended';
 
-/** Takes what the framer found. Slices are views into the socket's chunk: valid for ever, but they keep the chunk alive. */
+/**
+ * Takes what the framer found. Slices are views into the socket's chunk: valid for ever, but they keep the
+ * chunk alive.
+ */
 export interface PduReceiver {
   /** A whole PDU other than P-DATA-TF; `body` is its variable field. */
   pdu(type: number, body: Buffer): void;
@@ -31,8 +34,9 @@ const pdvHeaderBytes = 6;
 const releaseAndAbortBytes = 4;
 
 /**
- * Cuts a byte stream into PDUs and PDVs (PS3.8 9.3, Annex E) without copying data. The length of every PDU is judged by
- * the state before a byte of it is kept. Does not know sockets; throws ProtocolError, after which it must not be used.
+ * Cuts a byte stream into PDUs and PDVs (PS3.8 9.3, Annex E) without copying data. The length of every PDU is
+ * judged by the state before a byte of it is kept. Does not know sockets; throws ProtocolError, after which
+ * it must not be used.
  */
 export class PduFramer {
   state: FramerState;
@@ -66,7 +70,9 @@ export class PduFramer {
     return this.#part !== 'pdu-header' || this.#headerBytes > 0;
   }
 
-  /** Stops after the present PDV or PDU, even inside a chunk; what is left of the chunk waits for `release`. */
+  /**
+   * Stops after the present PDV or PDU, even inside a chunk; what is left of the chunk waits for `release`.
+   */
   hold(): void {
     this.#held = true;
   }
@@ -168,7 +174,8 @@ export class PduFramer {
   }
 
   #pdvHeader(): void {
-    // PDV length counts the context id and the message control header; it does not count itself (PS3.8 9.3.5.1).
+    // PDV length counts the context id and the message control header; it does not count itself (PS3.8
+    // 9.3.5.1).
     const length = this.#header.readUInt32BE(0);
     if (length < 2 || length + 4 > this.#pduLeft) throw new ProtocolError(6, `PDV length ${length}`);
     this.#pduLeft -= pdvHeaderBytes;

@@ -13,7 +13,8 @@ export interface AssociationInfo {
   readonly implementationVersionName?: string;
 }
 
-// ----------------------------------------------------------------------------------------------------- admission
+// -----------------------------------------------------------------------------------------------------
+// admission
 
 /** A presentation context as the peer offers it. */
 export type OfferedContext = ProposedContext;
@@ -31,7 +32,10 @@ export interface AdmitRequest {
   readonly userIdentity?: UserIdentity;
 }
 
-/** Why a context is refused: 1 user rejection, 2 no reason, 3 abstract syntax, 4 transfer syntaxes not supported. */
+/**
+ * Why a context is refused: 1 user rejection, 2 no reason, 3 abstract syntax, 4 transfer syntaxes not
+ * supported.
+ */
 export type ContextRejection = 1 | 2 | 3 | 4;
 
 export type AdmittedContext =
@@ -39,8 +43,8 @@ export type AdmittedContext =
   | { readonly id: number; readonly reason: ContextRejection };
 
 /**
- * Contexts that the answer leaves out are refused with reason 3; one accepted with a transfer syntax that was not
- * offered is refused with 4. `result`, `source` and `reason` as in PS3.8 table 9-21.
+ * Contexts that the answer leaves out are refused with reason 3; one accepted with a transfer syntax that was
+ * not offered is refused with 4. `result`, `source` and `reason` as in PS3.8 table 9-21.
  */
 export type AdmitResult =
   | {
@@ -53,7 +57,8 @@ export type AdmitResult =
     }
   | { readonly accept: false; readonly result: 1 | 2; readonly source: 1 | 2 | 3; readonly reason: number };
 
-// ------------------------------------------------------------------------------------------------------ requests
+// ------------------------------------------------------------------------------------------------------
+// requests
 
 interface OperationRequest {
   readonly association: AssociationInfo;
@@ -69,9 +74,9 @@ interface OperationRequest {
 export type EchoRequest = OperationRequest;
 
 /**
- * The bytes of a data set as they came, in fragments. Reading stops at the socket when they are not consumed. Throws
- * AssociationLostError or AssociationAbortedError when the rest will not come. Can be read once; a reader that stops
- * early is not called again, the rest is thrown away.
+ * The bytes of a data set as they came, in fragments. Reading stops at the socket when they are not consumed.
+ * Throws AssociationLostError or AssociationAbortedError when the rest will not come. Can be read once; a
+ * reader that stops early is not called again, the rest is thrown away.
  */
 export interface StoreData extends AsyncIterable<Buffer> {
   /** All that has come, at once: for gathered writes. Instead of iterating single fragments. */
@@ -117,8 +122,9 @@ export interface MoveAnswer extends StatusAnswer {
 }
 
 /**
- * One function per DIMSE service; what is left out is answered with 0122 (SOP class not supported). A function that
- * throws answers with the error's `dimseStatus` when it has one, A700 when storage is full, else C000.
+ * One function per DIMSE service; what is left out is answered with 0122 (SOP class not supported). A
+ * function that throws answers with the error's `dimseStatus` when it has one, A700 when storage is full,
+ * else C000.
  */
 export interface AssociationHandlers {
   cEcho?(request: EchoRequest): Promise<number>;
@@ -130,7 +136,8 @@ export interface AssociationHandlers {
   cMove?(request: MoveRequest): AsyncIterable<SubOperationCounts, MoveAnswer>;
 }
 
-// -------------------------------------------------------------------------------------------------------- events
+// --------------------------------------------------------------------------------------------------------
+// events
 
 /** What an acceptor tells beside the services, for logs and counters. Never holds patient data. */
 export type AssociationEvent =

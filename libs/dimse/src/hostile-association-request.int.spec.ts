@@ -23,7 +23,7 @@ describe('before an association', () => {
     await until(() => acceptor.connections === 0, 'the end of all connections');
   });
 
-  it('a silent peer, and one that dribbles, are aborted after the deadline and destroyed though they ignore it', async (t) => {
+  it('a silent peer and one that dribbles are aborted after the deadline and destroyed', async (t) => {
     const { port, acceptor, event } = await archive(t, { limits: { firstPduMs: 50, abortLingerMs: 20 } });
     const silent = await scriptedRequestor(t, port);
     silent.socket.pause();
@@ -90,7 +90,7 @@ describe('before an association', () => {
     assert.deepEqual(accept.user.extendedNegotiations, extendedNegotiations);
   });
 
-  it('a wrong protocol version, application context, AE title or a tiny maximum PDU is rejected with its reason', async (t) => {
+  it('a wrong version, application context, AE title or a tiny maximum PDU is rejected as such', async (t) => {
     const { port } = await archive(t);
     for (const [overrides, user, rejection] of [
       [{ protocolVersion: 2 }, {}, [1, 2, 2]],

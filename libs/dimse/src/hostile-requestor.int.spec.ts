@@ -151,7 +151,7 @@ describe('in an association', () => {
     }
   });
 
-  it('a peer that stops in the middle of a message, or between messages, is aborted after the deadline', async (t) => {
+  it('a peer that stops inside a message, or between messages, is aborted after the deadline', async (t) => {
     const { port, acceptor, broken } = await archive(t, { limits: { betweenPdusMs: 40, idleMs: 40 } });
     const idle = await scriptedRequestor(t, port);
     await idle.associate();
@@ -268,7 +268,7 @@ describe('in an association', () => {
     assert.equal((await peer.receiveCommand()).messageIdBeingRespondedTo, 6);
   });
 
-  it('requests that cannot be served get their status on their own context, and the association goes on', async (t) => {
+  it('requests that cannot be served get a status on their context, and the association goes on', async (t) => {
     const { port, stored } = await archive(t);
     const peer = await scriptedRequestor(t, port);
     await peer.associate();

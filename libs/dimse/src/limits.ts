@@ -1,20 +1,28 @@
 /**
- * Bounds on what one peer can make us hold or wait for. Every buffer, queue and wait of this library has its name here.
- * Bytes and milliseconds; each value is an integer above 0.
+ * Bounds on what one peer can make us hold or wait for. Every buffer, queue and wait of this library has its
+ * name here. Bytes and milliseconds; each value is an integer above 0.
  */
 export interface DimseLimits {
-  /** Open associations of one acceptor. More are answered with A-ASSOCIATE-RJ (transient, local limit exceeded). */
+  /**
+   * Open associations of one acceptor. More are answered with A-ASSOCIATE-RJ (transient, local limit
+   * exceeded).
+   */
   readonly associationsMax: number;
   /** Open associations from one network address. */
   readonly associationsPerAddressMax: number;
-  /** Connections beyond `associationsMax` that are still told why; more than these are closed without a word. */
+  /**
+   * Connections beyond `associationsMax` that are still told why; more than these are closed without a word.
+   */
   readonly refusalsMax: number;
 
   /** A-ASSOCIATE-RQ and -AC, variable field. */
   readonly associatePduBytesMax: number;
   /** P-DATA-TF, variable field: what we announce (PS3.8 D.1) and enforce, and the most that we send. */
   readonly pduBytesMax: number;
-  /** A peer that announces less is refused: tiny PDUs multiply the cost of every answer. 0 (unlimited) is fine. */
+  /**
+   * A peer that announces less is refused: tiny PDUs multiply the cost of every answer. 0 (unlimited) is
+   * fine.
+   */
   readonly peerPduBytesMin: number;
   /** One command set. */
   readonly commandBytesMax: number;
@@ -30,11 +38,14 @@ export interface DimseLimits {
   /** Responses of a C-FIND are written in batches of about this size. */
   readonly batchBytes: number;
 
-  /** From connection to the last byte of A-ASSOCIATE-RQ. */
+  /** From connection to the last byte of A-ASSOCIATE-RQ, and again for `admit` to decide. */
   readonly firstPduMs: number;
   /** Between messages while nothing is under way. */
   readonly idleMs: number;
-  /** Between two PDUs of one message, and for one PDU to arrive whole. Not counted while we make the peer wait. */
+  /**
+   * Between two PDUs of one message, and for one PDU to arrive whole. Not counted while we make the peer
+   * wait.
+   */
   readonly betweenPdusMs: number;
   /** For a peer to take what we wrote. */
   readonly writeStallMs: number;
@@ -72,7 +83,9 @@ export const defaultLimits: DimseLimits = {
   releaseLingerMs: 2_000,
 };
 
-/** `defaultLimits` with some of them replaced. Throws RangeError on a value that is not an integer above 0. */
+/**
+ * `defaultLimits` with some of them replaced. Throws RangeError on a value that is not an integer above 0.
+ */
 export function dimseLimits(some: Partial<DimseLimits> = {}): DimseLimits {
   const limits: DimseLimits = { ...defaultLimits, ...some };
   for (const [name, value] of Object.entries(limits)) {

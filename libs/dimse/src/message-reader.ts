@@ -10,8 +10,8 @@ export interface DataSetSink {
 }
 
 /**
- * Puts messages together from presentation data values (PS3.8 Annex E): a command set, then its data set where it has
- * one, both on one presentation context. Throws ProtocolError on anything else.
+ * Puts messages together from presentation data values (PS3.8 Annex E): a command set, then its data set
+ * where it has one, both on one presentation context. Throws ProtocolError on anything else.
  */
 export class MessageReader {
   readonly #limits: DimseLimits;
@@ -25,8 +25,8 @@ export class MessageReader {
   #sink: DataSetSink | undefined;
 
   /**
-   * @param options.onCommand - A whole command set. When it says that a data set follows, `expectDataSet` must be called
-   *   before the framer goes on.
+   * @param options.onCommand - A whole command set. When it says that a data set follows, `expectDataSet`
+   *   must be called before the framer goes on.
    */
   constructor(options: {
     limits: DimseLimits;

@@ -3,7 +3,9 @@ import { encodeCommandSet } from './command-set.ts';
 import type { CommandSet } from './command-set.ts';
 import { pduHeaderBytes, pduType } from './pdu.ts';
 
-/** PDU header (6), PDV length (4), context id (1), message control header (1): what goes before each fragment. */
+/**
+ * PDU header (6), PDV length (4), context id (1), message control header (1): what goes before each fragment.
+ */
 export const fragmentHeaderBytes = pduHeaderBytes + 6;
 
 /** PDV header: what a fragment takes of the announced maximum beside its own bytes (PS3.8 9.3.5). */
@@ -67,8 +69,8 @@ export function encodeMessage(
 }
 
 /**
- * Gathers small messages and writes them in batches: at once when the producer pauses (next turn of the event loop),
- * and at `batchBytes` with the peer's pace awaited.
+ * Gathers small messages and writes them in batches: at once when the producer pauses (next turn of the event
+ * loop), and at `batchBytes` with the peer's pace awaited.
  */
 export class BatchWriter {
   readonly #connection: Connection;

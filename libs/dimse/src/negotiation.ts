@@ -13,7 +13,10 @@ export interface Rejection {
 
 export const tooManyAssociations: Rejection = { result: 2, source: 3, reason: 2 };
 
-/** What can be refused before anybody is asked: version, application context, AE titles, a maximum too small to serve. */
+/**
+ * What can be refused before anybody is asked: version, application context, AE titles, a maximum too small
+ * to serve.
+ */
 export function rejectionBefore(
   request: AssociateRequest,
   options: { readonly aeTitles: readonly string[] | (() => readonly string[]) },

@@ -20,7 +20,9 @@ export interface StoreObject {
   readonly sopInstanceUid: string;
   /** In which `dataSet` is encoded; sent on a context that was accepted with it. */
   readonly transferSyntaxUid: string;
-  /** Bytes are sent as they are. A file is read from `offset`, behind its file meta information, to its end. */
+  /**
+   * Bytes are sent as they are. A file is read from `offset`, behind its file meta information, to its end.
+   */
   readonly dataSet: DataSetSource;
   readonly moveOriginator?: { readonly aeTitle: string; readonly messageId: number };
 }
@@ -65,7 +67,9 @@ export function countsOf(command: CommandSet): SubOperationCounts {
   };
 }
 
-/** Failed SOP Instance UID List of a final C-MOVE response; empty when it cannot be read: it is only a hint. */
+/**
+ * Failed SOP Instance UID List of a final C-MOVE response; empty when it cannot be read: it is only a hint.
+ */
 export function failedUids(dataSet: Buffer | undefined, transferSyntaxUid: string): readonly string[] {
   if (dataSet === undefined) return [];
   try {

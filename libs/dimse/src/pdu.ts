@@ -1,8 +1,8 @@
 import { ProtocolError } from './errors.ts';
 
 /**
- * Encoding and decoding of the PDUs that open and close an association (PS3.8 section 9.3, user items PS3.7 Annex D).
- * Pure. P-DATA-TF is not here: see framer.ts (in) and message-writer.ts (out).
+ * Encoding and decoding of the PDUs that open and close an association (PS3.8 section 9.3, user items PS3.7
+ * Annex D). Pure. P-DATA-TF is not here: see framer.ts (in) and message-writer.ts (out).
  */
 
 /** PDU types (PS3.8 9.3.1). */
@@ -32,7 +32,9 @@ export interface ProposedContext {
   readonly transferSyntaxUids: readonly string[];
 }
 
-/** Result 0 acceptance, 1 user rejection, 2 no reason, 3 abstract syntax, 4 transfer syntaxes not supported. */
+/**
+ * Result 0 acceptance, 1 user rejection, 2 no reason, 3 abstract syntax, 4 transfer syntaxes not supported.
+ */
 export type ContextResult = 0 | 1 | 2 | 3 | 4;
 
 export interface AnsweredContext {
@@ -96,12 +98,14 @@ export interface AssociateAccept extends Associate {
   readonly contexts: readonly AnsweredContext[];
 }
 
-// ---------------------------------------------------------------------------------------------------- decoding
+// ----------------------------------------------------------------------------------------------------
+// decoding
 
 /**
- * A-ASSOCIATE-RQ from its variable field (without the 6 bytes of PDU header). Contexts may come in any order; unknown
- * items are passed by (PS3.8 9.3.1). Throws ProtocolError on lengths that do not fit, more than 128 contexts, even
- * or repeated ids, and contexts without an abstract or transfer syntax. AE titles are given trimmed, not judged.
+ * A-ASSOCIATE-RQ from its variable field (without the 6 bytes of PDU header). Contexts may come in any order;
+ * unknown items are passed by (PS3.8 9.3.1). Throws ProtocolError on lengths that do not fit, more than 128
+ * contexts, even or repeated ids, and contexts without an abstract or transfer syntax. AE titles are given
+ * trimmed, not judged.
  */
 export function decodeAssociateRequest(body: Buffer): AssociateRequest {
   const contexts: ProposedContext[] = [];
@@ -302,7 +306,8 @@ function invalid(why: string): ProtocolError {
   return new ProtocolError(6, why);
 }
 
-// ---------------------------------------------------------------------------------------------------- encoding
+// ----------------------------------------------------------------------------------------------------
+// encoding
 
 /** A-ASSOCIATE-RQ, whole PDU. AE titles must be legal and contexts within 128: the caller's duty. */
 export function encodeAssociateRequest(request: AssociateRequest): Buffer {
@@ -317,7 +322,9 @@ export function encodeAssociateRequest(request: AssociateRequest): Buffer {
   return encodeAssociate(pduType.associateRq, request, contexts);
 }
 
-/** A-ASSOCIATE-AC, whole PDU. `calledAeTitle` and `callingAeTitle` repeat those of the request (PS3.8 9.3.3). */
+/**
+ * A-ASSOCIATE-AC, whole PDU. `calledAeTitle` and `callingAeTitle` repeat those of the request (PS3.8 9.3.3).
+ */
 export function encodeAssociateAccept(accept: AssociateAccept): Buffer {
   const contexts = accept.contexts.map((context) =>
     item(

@@ -6,7 +6,10 @@ import type { ContextProposal, RequestAssociationOptions } from './requestor.ts'
 export interface AssociationPoolOptions {
   /** Open at once to one peer (host, port, both AE titles). Default 4. */
   readonly associationsPerPeerMax?: number;
-  /** An association that nobody used for so long is released. Default 10,000; keep it below the peers' idle time. */
+  /**
+   * An association that nobody used for so long is released. Default 10,000; keep it below the peers' idle
+   * time.
+   */
   readonly idleMs?: number;
   /** Calls that wait for one peer. Default 256. */
   readonly waitersMax?: number;
@@ -18,12 +21,13 @@ export interface AssociationPoolOptions {
 
 export interface AssociationPool {
   /**
-   * Runs `work` on an association that is its own meanwhile: an idle one to this peer when all proposed contexts were
-   * proposed on it too, else a new one; waits when the peer has its maximum. When a kept association turns out to be
-   * dead before the peer has answered anything, `work` is run once more on a fresh one, so it must bear that.
+   * Runs `work` on an association that is its own meanwhile: an idle one to this peer when all proposed
+   * contexts were proposed on it too, else a new one; waits when the peer has its maximum. When a kept
+   * association turns out to be dead before the peer has answered anything, `work` is run once more on a
+   * fresh one, so it must bear that.
    *
-   * Rejects as `requestAssociation` and `work` do, and with PoolExhaustedError. An association whose work failed is kept
-   * only if it is still open and no operation is left on it.
+   * Rejects as `requestAssociation` and `work` do, and with PoolExhaustedError. An association whose work
+   * failed is kept only if it is still open and no operation is left on it.
    */
   use<T>(
     options: RequestAssociationOptions,
@@ -242,7 +246,9 @@ class Pool implements AssociationPool {
   }
 }
 
-/** Every wanted (SOP class, transfer syntax) was proposed; what the peer refused then it would refuse again. */
+/**
+ * Every wanted (SOP class, transfer syntax) was proposed; what the peer refused then it would refuse again.
+ */
 function covers(proposed: readonly ContextProposal[], wanted: readonly ContextProposal[]): boolean {
   return wanted.every(({ sopClassUid, transferSyntaxUids }) =>
     transferSyntaxUids.every((uid) =>

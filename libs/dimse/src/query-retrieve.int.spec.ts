@@ -38,6 +38,7 @@ describe('C-FIND', () => {
       handlers: {
         cFind: async function* (request) {
           identifier = request.identifier;
+          yield* [];
         },
       },
     });
@@ -78,9 +79,8 @@ describe('C-FIND', () => {
       },
     });
     const association = await associate(t, port);
-    const rows = association
-      .cFind({ sopClassUid: studyRootFind, identifier: Buffer.alloc(0) })
-      [Symbol.asyncIterator]();
+    const responses = association.cFind({ sopClassUid: studyRootFind, identifier: Buffer.alloc(0) });
+    const rows = responses[Symbol.asyncIterator]();
     assert.equal((await rows.next()).value?.toString(), 'first');
     gate.resolve();
     assert.equal((await rows.next()).done, true);
@@ -140,9 +140,8 @@ describe('C-FIND', () => {
       },
     });
     const association = await associate(t, port);
-    const rows = association
-      .cFind({ sopClassUid: studyRootFind, identifier: Buffer.alloc(0) })
-      [Symbol.asyncIterator]();
+    const responses = association.cFind({ sopClassUid: studyRootFind, identifier: Buffer.alloc(0) });
+    const rows = responses[Symbol.asyncIterator]();
     await rows.next();
     let last = -1;
     let still = 0;

@@ -44,8 +44,8 @@ import type { RequestTimeouts } from './requestor.ts';
 const waitingCallsMax = 1024;
 
 /**
- * An association that we opened. One operation at a time: calls made while another runs wait for their turn. When the
- * association ends, everything under way and waiting rejects with the error that ended it.
+ * An association that we opened. One operation at a time: calls made while another runs wait for their turn.
+ * When the association ends, everything under way and waiting rejects with the error that ended it.
  */
 export class RequestedAssociation implements ConnectionOwner {
   /** Settles when the peer has answered the request for association; `requestAssociation` waits for it. */
@@ -106,7 +106,9 @@ export class RequestedAssociation implements ConnectionOwner {
     return this.#responses;
   }
 
-  /** The contexts that the peer accepted for a SOP class, in the order proposed; none when it refused them. */
+  /**
+   * The contexts that the peer accepted for a SOP class, in the order proposed; none when it refused them.
+   */
   accepted(sopClassUid: string): AcceptedContext[] {
     return [...this.#accepted]
       .filter(([, context]) => context.sopClassUid === sopClassUid)
@@ -114,11 +116,12 @@ export class RequestedAssociation implements ConnectionOwner {
       .sort((one, other) => one.contextId - other.contextId);
   }
 
-  // ------------------------------------------------------------------------------------------------- operations
+  // -------------------------------------------------------------------------------------------------
+  // operations
 
   /**
-   * C-ECHO (PS3.7 9.1.5). Rejects with NoPresentationContextError when Verification was not accepted, and as all
-   * operations do with AssociationAbortedError, AssociationLostError or ResponseTimeoutError.
+   * C-ECHO (PS3.7 9.1.5). Rejects with NoPresentationContextError when Verification was not accepted, and as
+   * all operations do with AssociationAbortedError, AssociationLostError or ResponseTimeoutError.
    */
   async cEcho(): Promise<ResponseOutcome> {
     const sopClassUid = uids.VerificationSopClass;
@@ -133,9 +136,10 @@ export class RequestedAssociation implements ConnectionOwner {
   }
 
   /**
-   * C-STORE (PS3.7 9.1.1): sends one object, bytes unchanged, at the pace of the peer. The status is the peer's; it is
-   * not retried. Also rejects with NoPresentationContextError when no context has exactly this transfer syntax, and with
-   * DataSetSourceError when the data set cannot be read; when part of it had been sent the association is aborted.
+   * C-STORE (PS3.7 9.1.1): sends one object, bytes unchanged, at the pace of the peer. The status is the
+   * peer's; it is not retried. Also rejects with NoPresentationContextError when no context has exactly this
+   * transfer syntax, and with DataSetSourceError when the data set cannot be read; when part of it had been
+   * sent the association is aborted.
    */
   async cStore(object: StoreObject): Promise<ResponseOutcome> {
     const { contextId } = this.#contextFor(object.sopClassUid, object.transferSyntaxUid);
@@ -166,9 +170,10 @@ export class RequestedAssociation implements ConnectionOwner {
   }
 
   /**
-   * C-FIND (PS3.7 9.1.2). Sent at once; answers the identifiers of all pending responses (FF00 and FF01 alike) and then
-   * the final status. It has to be iterated, since unread rows stop the association. Leaving the loop early sends
-   * C-CANCEL and waits for the peer's final response. Errors come out of the iteration and of `final`.
+   * C-FIND (PS3.7 9.1.2). Sent at once; answers the identifiers of all pending responses (FF00 and FF01
+   * alike) and then the final status. It has to be iterated, since unread rows stop the association. Leaving
+   * the loop early sends C-CANCEL and waits for the peer's final response. Errors come out of the iteration
+   * and of `final`.
    */
   cFind(query: FindQuery): FindResponses {
     const responses = new FindResponses({
@@ -206,8 +211,8 @@ export class RequestedAssociation implements ConnectionOwner {
   }
 
   /**
-   * C-MOVE (PS3.7 9.1.4): asks the peer to send what matches to `destinationAeTitle`. Resolves with its final response;
-   * its status and counts prove nothing about what arrived there.
+   * C-MOVE (PS3.7 9.1.4): asks the peer to send what matches to `destinationAeTitle`. Resolves with its final
+   * response; its status and counts prove nothing about what arrived there.
    */
   async cMove(query: MoveQuery): Promise<MoveOutcome> {
     const { contextId, transferSyntaxUid } = this.#contextFor(query.sopClassUid);
@@ -234,7 +239,10 @@ export class RequestedAssociation implements ConnectionOwner {
     });
   }
 
-  /** A-RELEASE after the operations that wait, then closes. Never rejects: what cannot be released is closed all the same. */
+  /**
+   * A-RELEASE after the operations that wait, then closes. Never rejects: what cannot be released is closed
+   * all the same.
+   */
   async release(): Promise<void> {
     await this.#inTurn(async () => {
       if (!this.isOpen) return;
@@ -251,7 +259,8 @@ export class RequestedAssociation implements ConnectionOwner {
     this.#connection.abort(0, 0, { why: 'on request' });
   }
 
-  // --------------------------------------------------------------------------------------- called by the connection
+  // --------------------------------------------------------------------------------------- called by the
+  // connection
 
   pdu(type: number, body: Buffer): void {
     switch (type) {
@@ -268,7 +277,8 @@ export class RequestedAssociation implements ConnectionOwner {
         this.#connection.close();
         return;
       case pduType.releaseRq:
-        // Collision (PS3.8 9.2.3, AR-8 and AR-9): we answer the peer's request and still wait for the answer to ours.
+        // Collision (PS3.8 9.2.3, AR-8 and AR-9): we answer the peer's request and still wait for the answer
+        // to ours.
         if (this.#connection.framer.state === 'releasing') this.#connection.write(encodeReleaseResponse());
         else this.#peerReleases();
         return;
@@ -301,7 +311,8 @@ export class RequestedAssociation implements ConnectionOwner {
     this.#exchange = undefined;
   }
 
-  // ------------------------------------------------------------------------------------------------------ inside
+  // ------------------------------------------------------------------------------------------------------
+  // inside
 
   #negotiate(accept: AssociateAccept): void {
     this.#connection.expectNothing();

@@ -67,12 +67,12 @@ const contextsMax = 128;
 const keepAliveInitialDelayMs = 30_000;
 
 /**
- * Connects to a peer and opens an association (PS3.8 7.1). Resolves when the peer has accepted the association; that
- * does not mean that it accepted any presentation context: see `accepted`.
+ * Connects to a peer and opens an association (PS3.8 7.1). Resolves when the peer has accepted the
+ * association; that does not mean that it accepted any presentation context: see `accepted`.
  *
- * Rejects with AssociationRejectedError, AssociationAbortedError, AssociationLostError (no connection, or it broke),
- * ResponseTimeoutError, or the signal's reason; the connection is closed then. Throws RangeError on illegal AE titles and
- * on none or more than 128 contexts.
+ * Rejects with AssociationRejectedError, AssociationAbortedError, AssociationLostError (no connection, or it
+ * broke), ResponseTimeoutError, or the signal's reason; the connection is closed then. Throws RangeError on
+ * illegal AE titles and on none or more than 128 contexts.
  */
 export async function requestAssociation(options: RequestAssociationOptions): Promise<RequestedAssociation> {
   const limits = dimseLimits(options.limits);

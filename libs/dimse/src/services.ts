@@ -26,12 +26,16 @@ const unrecognisedOperation = 0x0211;
 const sopClassNotSupported = 0x0122;
 const invalidSopInstance = 0x0117;
 
-/** Loose on purpose: leading zeros are common. But it may become part of a name, so nothing else than digits and dots. */
+/**
+ * Loose on purpose: leading zeros are common. But it may become part of a name, so nothing else than digits
+ * and dots.
+ */
 const uidPattern = /^[0-9.]{1,64}$/;
 
 /**
- * Serves one request and resolves with its final response, when its data set has been taken off the connection. Pending
- * responses are written on the way. Never rejects for what a handler does; rejects when the association ends.
+ * Serves one request and resolves with its final response, when its data set has been taken off the
+ * connection. Pending responses are written on the way. Never rejects for what a handler does; rejects when
+ * the association ends.
  */
 export async function serve(
   operation: Operation,
@@ -70,7 +74,8 @@ async function serveEcho(
   }
 }
 
-// ------------------------------------------------------------------------------------------------------- C-STORE
+// -------------------------------------------------------------------------------------------------------
+// C-STORE
 
 async function serveStore(
   operation: Operation,
@@ -108,7 +113,8 @@ async function serveStore(
   return response(operation, answer);
 }
 
-// -------------------------------------------------------------------------------------------------------- C-FIND
+// --------------------------------------------------------------------------------------------------------
+// C-FIND
 
 async function serveFind(
   operation: Operation,
@@ -151,7 +157,9 @@ async function serveFind(
   }
 }
 
-/** Encodes rows as pending responses. Their command sets are all the same, so they are made once per status. */
+/**
+ * Encodes rows as pending responses. Their command sets are all the same, so they are made once per status.
+ */
 function findRowEncoder(operation: Operation): (row: FindRow) => Buffer[] {
   const { contextId, fragmentMax } = operation.facts;
   const commands = new Map<number, Buffer>();
@@ -166,7 +174,8 @@ function findRowEncoder(operation: Operation): (row: FindRow) => Buffer[] {
   };
 }
 
-// -------------------------------------------------------------------------------------------------------- C-MOVE
+// --------------------------------------------------------------------------------------------------------
+// C-MOVE
 
 async function serveMove(
   operation: Operation,
@@ -185,9 +194,8 @@ async function serveMove(
   let steps: AsyncIterator<SubOperationCounts, MoveAnswer> | undefined;
   let answered = false;
   const work = async (): Promise<MoveAnswer> => {
-    steps = cMove
-      .call(handlers, { ...common(operation), identifier, destinationAeTitle })
-      [Symbol.asyncIterator]();
+    const request = { ...common(operation), identifier, destinationAeTitle };
+    steps = cMove.call(handlers, request)[Symbol.asyncIterator]();
     for (;;) {
       const step = await steps.next();
       if (step.done === true) return step.value;
@@ -243,7 +251,8 @@ function countFields(counts: SubOperationCounts): Partial<CommandSet> {
   };
 }
 
-// -------------------------------------------------------------------------------------------------------- shared
+// --------------------------------------------------------------------------------------------------------
+// shared
 
 function common({ facts, signal }: Operation) {
   return {
@@ -257,8 +266,8 @@ function common({ facts, signal }: Operation) {
 }
 
 /**
- * Admission is decided per context: a request of another class than its context's would slip past it. (It is also
- * against PS3.7 9.1.)
+ * Admission is decided per context: a request of another class than its context's would slip past it. (It is
+ * also against PS3.7 9.1.)
  */
 function isOfContext({ facts }: Operation): boolean {
   return facts.command.affectedSopClassUid === facts.context.sopClassUid;

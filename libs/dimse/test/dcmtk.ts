@@ -7,23 +7,26 @@ import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { until } from './acceptor-under-test.ts';
 
+// eslint-disable-next-line no-restricted-syntax -- child processes inherit it, and it says where tools are
+const inherited = process.env;
+
 /** Without this DCMTK leaves Nagle's algorithm on, and every exchange takes 40 ms on loopback. */
-const environment = { ...process.env, TCP_NODELAY: '1' };
+const environment = { ...inherited, TCP_NODELAY: '1' };
 
 /**
- * Whether a DCMTK tool is there. When not, the test is skipped by the tool's name; with CI=true it fails instead, so that a
- * build machine without DCMTK does not pass in silence.
+ * Whether a foreign tool is there. When not, the test is skipped by the tool's name; with CI=true it fails
+ * instead, so that a build machine without DCMTK does not pass in silence.
  */
-export async function hasTool(t: TestContext, tool: string): Promise<boolean> {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+export async function hasTool(t: TestContext, tool: string, inPackage = 'dcmtk'): Promise<boolean> {
+  for (const folder of (inherited['PATH'] ?? '').split(delimiter)) {
     const found = await access(join(folder, tool)).then(
       () => true,
       () => false,
     );
     if (found) return true;
   }
-  if (process.env['CI'] === 'true') throw new Error(`${tool} (package dcmtk) is not installed`);
-  t.skip(`${tool} (package dcmtk) is not installed`);
+  if (inherited['CI'] === 'true') throw new Error(`${tool} (package ${inPackage}) is not installed`);
+  t.skip(`${tool} (package ${inPackage}) is not installed`);
   return false;
 }
 
