@@ -14,6 +14,7 @@ const utf8 = new TextDecoder('utf-8', { ignoreBOM: false });
 const decoders = new Map<string, CharacterSet>();
 /** Distinct spellings that are kept; what comes off the wire must not fill memory. */
 const decodersMax = 200;
+const keyLengthMax = 200;
 
 /**
  * The character set that Specific Character Set (0008,0005) names (PS3.3 C.12.1.1.2): the default repertoire, ISO_IR
@@ -26,7 +27,7 @@ export function characterSetOf(values: readonly string[]): CharacterSet {
   let set = decoders.get(key);
   if (set === undefined) {
     set = makeCharacterSet(values);
-    if (decoders.size < decodersMax) decoders.set(key, set);
+    if (decoders.size < decodersMax && key.length < keyLengthMax) decoders.set(key, set);
   }
   return set;
 }

@@ -63,7 +63,8 @@ export function personNameText(value: unknown): string {
   if (typeof value !== 'object' || value === null) return '';
   const { Alphabetic, Ideographic, Phonetic } = value as { readonly [group in keyof PersonName]: unknown };
   const groups = [Alphabetic, Ideographic, Phonetic].map((group) => (typeof group === 'string' ? group : ''));
-  return groups.join('=').replace(/=+$/, '');
+  while (groups.at(-1) === '') groups.pop();
+  return groups.join('=');
 }
 
 /** All values as text, names with `=` between groups; an empty value among several is ''. Absent or empty: []. */

@@ -173,7 +173,7 @@ test('a data set that is cut off anywhere but between elements is truncated', ()
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 

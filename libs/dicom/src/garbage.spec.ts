@@ -33,7 +33,7 @@ test('real data sets with a few bytes changed are read, or refused with a DataSe
       for (const [at, byte] of list) if (bytes.length > 0) bytes[at % bytes.length] = byte;
       read(bytes, uid);
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
 

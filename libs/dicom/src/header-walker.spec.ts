@@ -39,7 +39,7 @@ test('however a data set is cut into pieces, the walker sees what the decoder re
         error: undefined,
       });
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
@@ -50,7 +50,7 @@ test('byte by byte gives the same as all at once', () => {
       const everywhere = Array.from({ length: bytes.length }, (_, index) => index);
       assert.deepEqual(walk(bytes, uid, {}, everywhere), walk(bytes, uid));
     }),
-    { numRuns: 50 },
+    { numRuns: 20 },
   );
 });
 
@@ -183,7 +183,7 @@ test('what the decoder reads whole, the walker calls complete', () => {
       assert.deepEqual(seen, walk(bytes, layouts.explicit));
       if (readable) assert.equal(seen.complete, true);
     }),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
 });
 

@@ -73,6 +73,6 @@ test('garbage ends in a DataSetError or in nothing, soon', () => {
         assert.ok(error instanceof DataSetError, String(error));
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: 2000 },
   );
 });

@@ -143,9 +143,19 @@ function highHalf(encoding: string): Designation {
   return single((byte) => iconv.decode(Buffer.of(byte), encoding));
 }
 
+/** Pairs are kept once decoded: there are fewer than 10,000 in a set, and asking for each is slow. */
 function double(encoding: string, prefix: readonly number[]): Designation {
+  const known = new Map<number, string>();
   return {
     kind: 'double',
-    decode: (first, second) => iconv.decode(Buffer.of(...prefix, first, second), encoding),
+    decode: (first, second) => {
+      const pair = first * 0x100 + second;
+      let character = known.get(pair);
+      if (character === undefined) {
+        character = iconv.decode(Buffer.of(...prefix, first, second), encoding);
+        known.set(pair, character);
+      }
+      return character;
+    },
   };
 }

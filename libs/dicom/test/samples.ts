@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readFileMeta, tags } from '../src/index.ts';
+import type { DataElement, DataSetJson } from '../src/index.ts';
+
+/** Folder of real DICOM files, or undefined: the suite passes without. */
+export function samplesFolder(): string | undefined {
+  return process.env['DICOM_SAMPLES'];
+}
+
+export function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile() && !path.endsWith('LICENSE'))
+    .sort();
+}
+
+/** A file, its data set apart. */
+export function load(path: string) {
+  const bytes = readFileSync(path);
+  const meta = readFileMeta(bytes);
+  return { ...meta, bytes: bytes.subarray(meta.dataSetOffset) };
+}
+
+/** Samples that are cut off, or are no files of PS3.10, with the code of the error that says so. */
+export const unreadable: { readonly [name: string]: string } = {
+  'malformed/MR_truncated.dcm': 'truncated',
+  'malformed/rtplan_truncated.dcm': 'truncated',
+  'malformed/no_meta.dcm': 'no-file-meta',
+  'transfer-syntaxes/rtstruct.dcm': 'no-file-meta',
+};
+
+/** Without what may differ: character set, group lengths, file meta, empty lists, and the spelling of numbers. */
+export function comparable(row: DataSetJson): unknown {
+  return Object.fromEntries(
+    Object.entries(row)
+      .filter(
+        ([tag]) => !tag.startsWith('0002') && !tag.endsWith('0000') && tag !== tags.SpecificCharacterSet,
+      )
+      .map(([tag, found]) => [
+        tag,
+        { ...found, Value: (found.Value ?? []).map((value) => plain(value, found)) },
+      ]),
+  );
+}
+
+function plain(value: unknown, { vr }: DataElement): unknown {
+  if (vr === 'SQ') return comparable(value as DataSetJson);
+  if (typeof value === 'object' && value !== null) return { ...value };
+  if (vr === 'FL' && typeof value === 'number') return Number(value.toPrecision(6));
+  if (vr === 'FD' && typeof value === 'number') return Number(value.toPrecision(12));
+  if (vr !== 'DS' && vr !== 'IS') return value;
+  const number = Number(value);
+  return value === null || Number.isNaN(number) ? null : number;
+}
