@@ -11,16 +11,21 @@ import { findProgram } from './server-process.ts';
 
 const run = promisify(execFile);
 
-/** Newest first. A package of a later suite runs on an older one here: nats-server needs nothing but libc6 2.34. */
+/**
+ * Newest first. A package of a later suite runs on an older one here: nats-server needs nothing but libc6
+ * 2.34.
+ */
 const debianSuites = ['sid', 'trixie', 'bookworm'];
 const stepTimeoutMs = 120_000;
 
 /**
- * Fetches the newest nats-server of the distribution from the machine's own package mirror, without root and without
- * installing anything: an apt configuration of its own, `apt-get download`, `dpkg-deb -x`. Packages are verified by apt
- * against the distribution's keys. The program ends up as `<into>/nats-server-<version>`; two fetches at once do no harm.
+ * Fetches the newest nats-server of the distribution from the machine's own package mirror, without root and
+ * without installing anything: an apt configuration of its own, `apt-get download`, `dpkg-deb -x`. Packages
+ * are verified by apt against the distribution's keys. The program ends up as `<into>/nats-server-<version>`;
+ * two fetches at once do no harm.
  *
- * @throws {EmbeddedServerError} `nats-server-fetch-failed`: no apt here, no mirror, or no suite that has a server that runs.
+ * @throws {EmbeddedServerError} `nats-server-fetch-failed`: no apt here, no mirror, or no suite that has a
+ *   server that runs.
  */
 export async function fetchNatsServer(options: {
   readonly into: string;
@@ -82,7 +87,10 @@ function debianSource(): AptSource | undefined {
   return { mirror: ubuntu, suites: ubuntuSuites(), component: 'universe', keyring };
 }
 
-/** Ubuntu has no rolling suite that older releases can trust: `devel` is the coming one, then the machine's own. */
+/**
+ * Ubuntu has no rolling suite that older releases can trust: `devel` is the coming one, then the machine's
+ * own.
+ */
 function ubuntuSuites(): string[] {
   const release = fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release', 'utf8') : '';
   const own = /^VERSION_CODENAME=(\S+)/m.exec(release)?.[1];

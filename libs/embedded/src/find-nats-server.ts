@@ -20,8 +20,9 @@ export interface FindOptions {
   /** Folder with servers fetched before (`.isthmus/bin`), and where a fetched one goes. */
   readonly fetchInto?: string;
   /**
-   * `when-missing`: only when there is none at all. `when-older`: also when the newest is older than 2.10, hence may lose
-   * acknowledged events on power failure; if fetching fails then, the older one is used. @default 'never'
+   * `when-missing`: only when there is none at all. `when-older`: also when the newest is older than 2.10,
+   * hence may lose acknowledged events on power failure; if fetching fails then, the older one is used.
+   * @default 'never'
    */
   readonly fetch?: 'never' | 'when-missing' | 'when-older';
   readonly environment?: ProgramEnvironment;
@@ -42,8 +43,8 @@ export function natsServersHere(
 }
 
 /**
- * The nats-server to use: `NATS_SERVER` when it is set, else the newest of those in `fetchInto` and on `PATH`, else one
- * fetched into `fetchInto` if `fetch` allows it.
+ * The nats-server to use: `NATS_SERVER` when it is set, else the newest of those in `fetchInto` and on
+ * `PATH`, else one fetched into `fetchInto` if `fetch` allows it.
  *
  * @throws {EmbeddedServerError} `nats-server-missing`, with a remedy that says exactly what to do.
  */

@@ -12,8 +12,8 @@ export interface NatsConfiguration {
 }
 
 /**
- * Text of nats.conf for a server of this version. Loopback only, JetStream on, and `sync_interval: always` where the
- * server knows the key: 2.9 refuses to start when it sees it, and cannot give that guarantee.
+ * Text of nats.conf for a server of this version. Loopback only, JetStream on, and `sync_interval: always`
+ * where the server knows the key: 2.9 refuses to start when it sees it, and cannot give that guarantee.
  */
 export function natsConfigurationText(version: NatsVersion, configuration: NatsConfiguration): string {
   const { port, storeDir, serverName, maxFileStoreBytes, syncAlways } = configuration;

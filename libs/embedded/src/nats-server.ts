@@ -52,8 +52,9 @@ export interface NatsServer {
 /**
  * Starts nats-server and resolves when it accepts clients (35 to 60 ms on empty data).
  *
- * @throws {EmbeddedServerError} `nats-server-missing`; `data-directory-in-use` (another server runs on this folder);
- *   `server-start-failed` (it ended, e.g. because the port is taken); `server-start-timeout`. Nothing is left running.
+ * @throws {EmbeddedServerError} `nats-server-missing`; `data-directory-in-use` (another server runs on this
+ *   folder); `server-start-failed` (it ended, e.g. because the port is taken); `server-start-timeout`.
+ *   Nothing is left running.
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const log = options.log ?? silentLog;

@@ -14,8 +14,8 @@ interface LibraryLink {
  * Folder with `bin`, `lib` and `share` of PostgreSQL, ready to run, for this platform.
  *
  * npm packages hold no symbolic links; the package's install script makes them, but it is often not run
- * (`ignore-scripts`). So we make those that are missing, in place, or in a copy under `copyInto` when the package
- * is not writable.
+ * (`ignore-scripts`). So we make those that are missing, in place, or in a copy under `copyInto` when the
+ * package is not writable.
  *
  * @param reachable - False when the user who will run the server cannot read a file; then a copy is made too.
  * @param native - The package's folder `native`.

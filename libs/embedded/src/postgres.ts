@@ -25,7 +25,10 @@ const initTimeoutMs = 60_000;
 const stopTimeoutMs = 10_000;
 
 export interface PostgresOptions {
-  /** Holds `data` and `server.log`; made when it is missing. As root it may be replaced, see `PostgresServer.dataDir`. */
+  /**
+   * Holds `data` and `server.log`; made when it is missing. As root it may be replaced, see
+   * `PostgresServer.dataDir`.
+   */
   readonly dataDir: string;
   /** @default 0, any free one; kept over `restart()`. */
   readonly port?: number;
@@ -38,7 +41,10 @@ export interface PostgresOptions {
   readonly log?: ServerLog;
 }
 
-/** A PostgreSQL on loopback as our child process. Everybody on this machine may connect: for development and tests. */
+/**
+ * A PostgreSQL on loopback as our child process. Everybody on this machine may connect: for development and
+ * tests.
+ */
 export interface PostgresServer {
   readonly url: string;
   readonly port: number;
@@ -65,8 +71,8 @@ export interface PostgresServer {
 /**
  * Starts PostgreSQL from the packaged binaries and resolves when it takes connections.
  *
- * @throws {EmbeddedServerError} `postgres-binaries-missing`; `server-start-failed` after 20 attempts, 250 ms apart (a killed
- *   server's shared memory needs a moment); `server-start-timeout`. Nothing is left running.
+ * @throws {EmbeddedServerError} `postgres-binaries-missing`; `server-start-failed` after 20 attempts, 250 ms
+ *   apart (a killed server's shared memory needs a moment); `server-start-timeout`. Nothing is left running.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const log = options.log ?? silentLog;

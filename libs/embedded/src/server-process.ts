@@ -57,9 +57,9 @@ function endAllAtExit(): void {
 }
 
 /**
- * Starts a server as a child process. It is in a process group of its own, so that Ctrl-C in a terminal reaches us
- * first and the order of shutdown is ours; `setpriv --pdeathsig` makes it die with us even after SIGKILL. The child
- * does not keep the event loop alive. Does not wait until the server is ready.
+ * Starts a server as a child process. It is in a process group of its own, so that Ctrl-C in a terminal
+ * reaches us first and the order of shutdown is ours; `setpriv --pdeathsig` makes it die with us even after
+ * SIGKILL. The child does not keep the event loop alive. Does not wait until the server is ready.
  *
  * @throws An error of `spawn` when the binary cannot be executed.
  */

@@ -22,9 +22,9 @@ interface Waiting {
 }
 
 /**
- * Group commit for one stream. An append that finds nothing under way goes at once; those that come meanwhile go together
- * in one atomic batch, or pipelined where the server has none. Nothing waits for company, and one batch is under way
- * at a time, so events are stored in the order in which they were given.
+ * Group commit for one stream. An append that finds nothing under way goes at once; those that come meanwhile
+ * go together in one atomic batch, or pipelined where the server has none. Nothing waits for company, and one
+ * batch is under way at a time, so events are stored in the order in which they were given.
  */
 export class AppendQueue {
   readonly #connection: Connection;

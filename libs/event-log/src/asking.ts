@@ -69,7 +69,10 @@ export async function ask<Answer>(
   }
 }
 
-/** An answer that was on its way when the connection was lost is most likely lost with it: after a reconnect wait a little only. */
+/**
+ * An answer that was on its way when the connection was lost is most likely lost with it: after a reconnect
+ * wait a little only.
+ */
 function answerGrace(connection: Connection, subject: string): { over: Promise<never>; end(): void } {
   let timer: NodeJS.Timeout | undefined;
   let stop: () => void = () => {};

@@ -7,15 +7,18 @@ export interface EventLogLogger {
   error(facts: object, message: string): void;
 }
 
-/** @param version - As the server gives it, e.g. `2.10.27` or `2.15.0-dev`. Versions compare by number, not by text. */
+/**
+ * @param version - As the server gives it, e.g. `2.10.27` or `2.15.0-dev`. Versions compare by number, not by
+ * text.
+ */
 export function isAtLeast(version: string, major: number, minor: number): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10) || 0);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
 
 /**
- * What a server of this version can do. Older servers accept newer headers and settings without an error and ignore
- * them, so nothing may be tried: it is decided here.
+ * What a server of this version can do. Older servers accept newer headers and settings without an error and
+ * ignore them, so nothing may be tried: it is decided here.
  */
 export function capabilitiesOf(version: string): ServerCapabilities {
   return { version, syncAlways: isAtLeast(version, 2, 10), atomicBatch: isAtLeast(version, 2, 12) };

@@ -41,12 +41,16 @@ export interface EventLogOptions {
   readonly token?: string;
   /** How long the first connection and the streams may take. @default 30000 */
   readonly connectTimeoutMs?: number;
-  /** How long an append may wait for its acknowledgement, and a read for its answer, over reconnects. @default 10000 */
+  /**
+   * How long an append may wait for its acknowledgement, and a read for its answer, over reconnects. @default
+   * 10000
+   */
   readonly appendTimeoutMs?: number;
 }
 
 /**
- * Connects to the log of this cluster, and makes or checks its streams. Afterwards the connection is kept for ever.
+ * Connects to the log of this cluster, and makes or checks its streams. Afterwards the connection is kept for
+ * ever.
  *
  * @throws {LogUnavailableError} No server, or no JetStream, within `connectTimeoutMs`.
  * @throws {StreamMismatchError} A stream of our name is not ours and could lose events.
@@ -184,7 +188,8 @@ class NatsEventLog implements EventLog {
       return { ok: true, ...appended };
     } catch (error) {
       if (!(error instanceof WrongLastSequence)) throw error;
-      // From 2.12 a server looks at the expectation first: our own first try, whose answer was lost, looks like a conflict.
+      // From 2.12 a server looks at the expectation first: our own first try, whose answer was lost, looks
+      // like a conflict.
       const since = await this.readSubject('STUDY', subject, lastSequence);
       const own = since.find((stored) => stored.event.id === event.id);
       if (own !== undefined) return { ok: true, sequence: own.sequence, duplicate: true };

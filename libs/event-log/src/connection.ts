@@ -12,7 +12,9 @@ const pingIntervalMs = 10_000;
 const apiTimeoutMs = 5000;
 const drainTimeoutMs = 2000;
 
-/** One connection for the life of a service. It reconnects for ever; whoever waits for an answer learns of it. */
+/**
+ * One connection for the life of a service. It reconnects for ever; whoever waits for an answer learns of it.
+ */
 export interface Connection {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
@@ -20,9 +22,15 @@ export interface Connection {
   readonly connected: boolean;
   /** Called after each reconnect. @returns Stops listening. */
   onReconnect(listener: () => void): () => void;
-  /** Resolves at the next moment when there is a connection; at once when there is one. False: not within `timeoutMs`, or closed. */
+  /**
+   * Resolves at the next moment when there is a connection; at once when there is one. False: not within
+   * `timeoutMs`, or closed.
+   */
   awaitConnected(timeoutMs: number): Promise<boolean>;
-  /** The outcome of `work`, or a rejection when the connection was lost meanwhile: an answer lost with it never comes. */
+  /**
+   * The outcome of `work`, or a rejection when the connection was lost meanwhile: an answer lost with it
+   * never comes.
+   */
   orReconnect<T>(work: Promise<T>): Promise<T>;
   /** Waits, but not longer than until the next reconnect. */
   pause(ms: number): Promise<void>;
@@ -126,7 +134,8 @@ async function firstConnection(options: ConnectionOptions): Promise<NatsConnecti
         reconnectTimeWait: reconnectWaitMs,
         pingInterval: pingIntervalMs,
         timeout: connectAttemptMs,
-        // A server that is being replaced may refuse our password for a moment; giving up would need a restart of the service.
+        // A server that is being replaced may refuse our password for a moment; giving up would need a
+        // restart of the service.
         ignoreAuthErrorAbort: true,
       });
     } catch (cause) {

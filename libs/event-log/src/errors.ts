@@ -24,7 +24,10 @@ export class LogFullError extends EventLogError {
   }
 }
 
-/** No acknowledgement in time. Whether the event was stored is unknown; appending the same event again is safe. */
+/**
+ * No acknowledgement in time. Whether the event was stored is unknown; appending the same event again is
+ * safe.
+ */
 export class LogUnavailableError extends EventLogError {
   override readonly name = 'LogUnavailableError';
   constructor(message: string, options?: ErrorOptions) {
@@ -48,7 +51,10 @@ export class EventTooLargeError extends EventLogError {
   }
 }
 
-/** Positions in this log mean nothing any more: it was wiped, restored, or is shorter than a position handled before. */
+/**
+ * Positions in this log mean nothing any more: it was wiped, restored, or is shorter than a position handled
+ * before.
+ */
 export class LogReplacedError extends EventLogError {
   override readonly name = 'LogReplacedError';
   constructor(message: string) {

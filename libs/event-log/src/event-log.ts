@@ -27,8 +27,8 @@ export interface FollowOptions {
 }
 
 /**
- * The record of what happened in this cluster. Every append resolves only after the server has acknowledged it; what
- * was acknowledged is never lost by the death of a process.
+ * The record of what happened in this cluster. Every append resolves only after the server has acknowledged
+ * it; what was acknowledged is never lost by the death of a process.
  */
 export interface EventLog {
   readonly capabilities: ServerCapabilities;
@@ -36,10 +36,11 @@ export interface EventLog {
   readonly incarnation: string;
 
   /**
-   * Appends one event unconditionally. An event whose id is already stored within the last two minutes is not stored
-   * twice (`duplicate: true`); beyond that the projections ignore a second (subject, id).
+   * Appends one event unconditionally. An event whose id is already stored within the last two minutes is not
+   * stored twice (`duplicate: true`); beyond that the projections ignore a second (subject, id).
    * @throws {LogFullError} The stream has reached its limit; nothing was stored.
-   * @throws {LogUnavailableError} No acknowledgement: whether it was stored is unknown; append the same event again.
+   * @throws {LogUnavailableError} No acknowledgement: whether it was stored is unknown; append the same event
+   *   again.
    */
   append(
     stream: StreamName,
@@ -47,15 +48,18 @@ export interface EventLog {
     event: EventEnvelope,
   ): Promise<{ sequence: number; duplicate: boolean }>;
 
-  /** Appends many, in order, pipelined (atomic batches where the server has them). Resolves when all are acknowledged; on an error any prefix may be stored. */
+  /**
+   * Appends many, in order, pipelined (atomic batches where the server has them). Resolves when all are
+   * acknowledged; on an error any part may be stored: append the same again.
+   */
   appendAll(
     stream: StreamName,
     entries: readonly { subject: string; event: EventEnvelope }[],
   ): Promise<readonly { sequence: number; duplicate: boolean }[]>;
 
   /**
-   * Appends only if the last event of the subject has the given stream sequence (0 = there is none). A retry whose
-   * first try was stored is recognised by its id and is a success.
+   * Appends only if the last event of the subject has the given stream sequence (0 = there is none). A retry
+   * whose first try was stored is recognised by its id and is a success.
    */
   appendExpecting(subject: string, event: EventEnvelope, lastSequence: number): Promise<ConditionalAppend>;
 
@@ -65,10 +69,18 @@ export interface EventLog {
   /** Last event of a subject. */
   lastOf(stream: StreamName, subject: string): Promise<StoredEvent | undefined>;
 
-  /** All events after a position, in batches, for ever (until the signal). Survives reconnects without gap or repeat. */
+  /**
+   * All events after a position, in batches, for ever (until the signal). Survives reconnects without gap or
+   * repeat.
+   * @throws {LogReplacedError} The log was wiped, or ends before `after`.
+   * @throws {LogCorruptError} A stored message is no event.
+   */
   follow(stream: StreamName, options: FollowOptions): AsyncIterable<readonly StoredEvent[]>;
 
-  /** Newest event of each subject under the filter, then each new one as it comes. Emits `caughtUp` once when the first pass is over. */
+  /**
+   * Newest event of each subject under the filter, then each new one as it comes. Emits `caughtUp` once when
+   * the first pass is over.
+   */
   watchLast(filter: string, signal: AbortSignal): AsyncIterable<StoredEvent | 'caughtUp'>;
 
   /** Last sequence of a stream now. */
@@ -95,7 +107,10 @@ export interface IncomingRequest<Request> {
   readonly signal: AbortSignal;
 }
 
-/** Request and reply between the services of one cluster. Handlers of one subject share the work (queue group). */
+/**
+ * Request and reply between the services of one cluster. Handlers of one subject share the work (queue
+ * group).
+ */
 export interface Requests {
   /**
    * @throws {NoResponderError} No service answers this subject now.
@@ -105,8 +120,9 @@ export interface Requests {
   ask<Request, Answer>(subject: string, payload: Request, options: RequestOptions): Promise<Answer>;
 
   /**
-   * Many answers to one question, with flow control: at most 256 unacknowledged answers are under way. Leaving the loop
-   * early cancels the handler. `timeoutMs` bounds the silence between two answers, not the whole.
+   * Many answers to one question, with flow control: at most 256 unacknowledged answers are under way.
+   * Leaving the loop early cancels the handler. `timeoutMs` bounds the silence between two answers, not the
+   * whole.
    */
   askStream<Request, Answer>(
     subject: string,

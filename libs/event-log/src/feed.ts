@@ -35,9 +35,9 @@ interface Progress {
 }
 
 /**
- * Reads a stream for ever through consumers that come and go: a restart of the server, a lost connection, a missed
- * heartbeat or a gap ends one consumer, and the next begins after the last event that was taken. No consumer state matters,
- * so there is neither gap nor repeat.
+ * Reads a stream for ever through consumers that come and go: a restart of the server, a lost connection, a
+ * missed heartbeat or a gap ends one consumer, and the next begins after the last event that was taken. No
+ * consumer state matters, so there is neither gap nor repeat.
  */
 export class Feed {
   readonly #connection: Connection;

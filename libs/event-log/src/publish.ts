@@ -46,7 +46,8 @@ export function encodeEvent(connection: Connection, event: object): Uint8Array {
 }
 
 /**
- * Publishes one event until it is acknowledged or the deadline passes. Repeating is safe: the server recognises the id.
+ * Publishes one event until it is acknowledged or the deadline passes. Repeating is safe: the server
+ * recognises the id.
  *
  * @param expecting - Last stream sequence of the subject; absent: unconditional.
  * @param deadline - On the clock of `performance.now()`.
@@ -142,11 +143,12 @@ function unavailable(stream: StreamName, cause: unknown): LogUnavailableError {
 }
 
 /**
- * Publishes several events as one atomic batch (server 2.12 and later): one write to the disk, all or none. Our own
- * rather than the client's, which hides why the server refused one.
+ * Publishes several events as one atomic batch (server 2.12 and later): one write to the disk, all or none.
+ * Our own rather than the client's, which hides why the server refused one.
  *
  * @returns The sequences, which are consecutive.
- * @throws {BatchNotAcknowledged} One bad member fails the whole batch: publish them one by one to learn which.
+ * @throws {BatchNotAcknowledged} One bad member fails the whole batch: publish them one by one to learn
+ *   which.
  */
 export async function publishBatch(
   connection: Connection,

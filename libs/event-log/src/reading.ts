@@ -8,7 +8,9 @@ import type { Connection } from './connection.ts';
 import { LogCorruptError } from './errors.ts';
 import type { StreamName } from './event-log.ts';
 
-/** A subject that has more new events than this is read through a consumer, which costs two round trips more. */
+/**
+ * A subject that has more new events than this is read through a consumer, which costs two round trips more.
+ */
 const singleReadsMax = 8;
 const fetchMax = 500;
 const fetchExpiresMs = 2000;
@@ -43,7 +45,10 @@ export async function lastOf(
   return fromMessage(stream, await jsm.streams.getMessage(stream, { last_by_subj: subject }));
 }
 
-/** The events of one subject after a sequence, up to now. A few are read one by one, which is quickest for a decision. */
+/**
+ * The events of one subject after a sequence, up to now. A few are read one by one, which is quickest for a
+ * decision.
+ */
 export async function readSubject(
   connection: Connection,
   stream: StreamName,

@@ -3,7 +3,10 @@ import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 
 import { RequestFailedError, RequestTooLargeError } from './errors.ts';
 
-/** JSON and attachment together. The server would take 1 MiB; half of it keeps many of them from hurting the others. */
+/**
+ * JSON and attachment together. The server would take 1 MiB; half of it keeps many of them from hurting the
+ * others.
+ */
 export const messageBytesMax = 512 * 1024;
 
 /** Length of the JSON part, where an attachment follows it. */
@@ -74,8 +77,8 @@ export function decodeError(subject: string, message: Msg): RequestFailedError |
 }
 
 /**
- * `open` and `alive` say that the handler is there; `answer` carries a list of answers, numbered from `number`; `end` and
- * `error` close, with the number of answers before them.
+ * `open` and `alive` say that the handler is there; `answer` carries a list of answers, numbered from
+ * `number`; `end` and `error` close, with the number of answers before them.
  */
 export type FrameKind = 'open' | 'answer' | 'alive' | 'end' | 'error';
 

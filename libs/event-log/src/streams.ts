@@ -78,8 +78,8 @@ export interface EnsuredStream {
 }
 
 /**
- * Creates a stream, or brings an existing one to what is wanted, and compares what the server made of it. Services of
- * one cluster do this at the same time; the first wins.
+ * Creates a stream, or brings an existing one to what is wanted, and compares what the server made of it.
+ * Services of one cluster do this at the same time; the first wins.
  *
  * @throws {StreamMismatchError} The stream differs in something that decides whether events stay.
  */
@@ -110,8 +110,9 @@ export async function ensureStream(
 const softSettings = new Set(['allow_atomic', 'duplicate_window', 'max_bytes', 'num_replicas']);
 
 /**
- * Names this life of a stream. From 2.10 it is a random mark in the stream's metadata; 2.9 stores no metadata, there the
- * moment of creation serves. A stream made by 2.9 keeps its name when the server is upgraded.
+ * Names this life of a stream. From 2.10 it is a random mark in the stream's metadata; 2.9 stores no
+ * metadata, there the moment of creation serves. A stream made by 2.9 keeps its name when the server is
+ * upgraded.
  */
 export function incarnationOf(info: StreamInfo): string {
   const mark = info.config.metadata?.[incarnationKey];

@@ -23,7 +23,10 @@ export interface TestContextLike {
   after(cleanUp: () => Promise<void>): void;
 }
 
-/** Both servers, data thrown away afterwards. Stopped after the test when its context is given, else by `stop()` or at exit. */
+/**
+ * Both servers, data thrown away afterwards. Stopped after the test when its context is given, else by
+ * `stop()` or at exit.
+ */
 export async function testServers(
   test?: TestContextLike,
   options: { readonly natsBinary?: string } = {},
@@ -49,7 +52,10 @@ export interface TestNatsOptions {
   readonly dataDir?: string;
 }
 
-/** A nats-server alone, for tests that need no database. Stopped after the test when its context is given, else at exit. */
+/**
+ * A nats-server alone, for tests that need no database. Stopped after the test when its context is given,
+ * else at exit.
+ */
 export async function testNats(test?: TestContextLike, options: TestNatsOptions = {}): Promise<NatsServer> {
   const nats = await startTestNats(options.natsBinary, options.dataDir);
   test?.after(async () => {
@@ -89,8 +95,9 @@ async function startTestNats(binary: string | undefined, dataDir?: string): Prom
 }
 
 /**
- * The PostgreSQL of this test process, started when it is first asked for. It does not keep the process alive and ends
- * with it; its data are removed. Data are not synced to disk: a killed process loses nothing, a power failure may.
+ * The PostgreSQL of this test process, started when it is first asked for. It does not keep the process alive
+ * and ends with it; its data are removed. Data are not synced to disk: a killed process loses nothing, a
+ * power failure may.
  */
 export function sharedPostgres(): Promise<PostgresServer> {
   postgresStarting ??= startSharedPostgres();
@@ -110,7 +117,10 @@ process.once('exit', () => {
   if (root !== undefined) fs.rmSync(root, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
 });
 
-/** At exit there is no event loop any more: ask, and look until it is gone. SIGQUIT also frees its shared memory. */
+/**
+ * At exit there is no event loop any more: ask, and look until it is gone. SIGQUIT also frees its shared
+ * memory.
+ */
 function endWithoutLoop(postgres: PostgresServer): void {
   if (!postgres.running) return;
   try {
