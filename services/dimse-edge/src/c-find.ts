@@ -26,6 +26,8 @@ export interface CFindParts {
   readonly log: Log;
 }
 
+/** How much longer than it was given query-federator may take before we end the query ourselves. */
+const overdueGraceMs = 1_000;
 /** The relay answers Link State from what it has in memory and tables. */
 const linkStateTimeoutMs = 10_000;
 
@@ -67,7 +69,8 @@ async function* query(
   const linked = request.sopClassUid === uids.IsthmusLinkedQueryFind;
   const asked = questionOf(request, identifier, linked, parts);
   if (isRefusal(asked)) return asked;
-  const overdue = AbortSignal.timeout(asked.remainingMs);
+  // query-federator ends in time with what it has; this is for when it does not.
+  const overdue = AbortSignal.timeout(asked.remainingMs + overdueGraceMs);
   const answers = parts.eventLog.requests.askStream<QueryFindRequest, FindAnswer>(
     requestSubjects.find,
     asked,
@@ -112,6 +115,10 @@ function questionOf(
   const configuration = parts.configuration();
   const station = stationOfAeTitle(configuration, callingAeTitle);
   const cluster = station?.kind === 'cluster' ? station.cluster : undefined;
+  // The context was negotiated when the station was a linked cluster; it may have become something else since.
+  if (linked && cluster === undefined) {
+    return { status: dimseStatus.NotAuthorised, errorComment: 'Linked queries are for linked clusters' };
+  }
   const option = linked ? 'internalQueries' : 'externalQueries';
   if (cluster !== undefined && !linkAllows(linkOfStation(configuration, station), option, 'in')) {
     return { status: dimseStatus.NotAuthorised, errorComment: `Link switch ${option} (in) is off` };

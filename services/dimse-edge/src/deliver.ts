@@ -1,5 +1,12 @@
 import { requestSubjects } from '@isthmus/domain';
-import type { Configuration, LocateAnswer, LocatedInstance, LocateRequest, Station } from '@isthmus/domain';
+import type {
+  Configuration,
+  LocateAnswer,
+  LocatedInstance,
+  LocateRequest,
+  RetrieveRequest,
+  Station,
+} from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Pulls } from './pulls.ts';
 import type { Retrieves } from './retrieve.ts';
@@ -211,44 +218,72 @@ async function fetchStudy(
   const sources = study.sources.filter(
     (source) => !delivery.notFrom.some((one) => [source.peer, source.aeTitle, source.holder].includes(one)),
   );
-  const shortBy = whole ? Math.max(0, (study.expectedInstances ?? 0) - local.length) : 0;
-  if (!delivery.fetch || sources.length === 0) {
-    return {
-      uids: wanted ?? [],
-      count: shortBy,
-      detail: shortBy > 0 ? 'Some objects are nowhere to be had' : undefined,
-    };
+  if (!delivery.fetch) return { uids: wanted ?? [], count: 0 };
+  if (sources.length === 0) {
+    const short = whole
+      ? Math.max((study.expectedInstances ?? 0) - local.length, Math.min(1, local.length))
+      : 0;
+    const detail = short > 0 ? { detail: 'Some objects are nowhere to be had' } : {};
+    return { uids: wanted ?? [], count: short, ...detail };
   }
 
+  const seen = new Set(localUids);
   const stopListening = parts.pulls.listen(study.studyInstanceUid, ({ instance }) => {
+    seen.add(instance.sopInstanceUid);
     if (inScope(scope, instance)) offer(instance);
   });
+  const shortBy = (): number => (whole ? Math.max(0, (study.expectedInstances ?? 0) - seen.size) : 0);
   try {
-    const series = scope.seriesInstanceUids?.map((seriesInstanceUid) => ({
-      seriesInstanceUid,
-      // One series only can be said to have all the objects that are asked for.
-      ...(wanted && scope.seriesInstanceUids?.length === 1 ? { sopInstanceUids: wanted } : {}),
-    }));
-    const answers = parts.retrieves.retrieve(
-      {
-        studyInstanceUid: study.studyInstanceUid,
-        ...(series ? { series } : {}),
-        sources,
-        reason: 'move',
-        deadlineMs: delivery.deadlineMs,
-      },
-      { signal, passed: delivery.passed },
-    );
-    for await (const answer of answers) {
-      if (!('done' in answer)) continue;
-      const { outcome, missing, detail } = answer.done;
-      if (outcome === 'complete') return { uids: missing, count: 0 };
-      return { uids: missing, count: Math.max(missing.length, shortBy - answer.done.arrived, 1), detail };
+    let missing: Missing = { uids: [], count: 1, detail: 'The retrieve ended without a result' };
+    // A source can send all that it has, and still have less than others are known to hold.
+    for (let first = 0; first < sources.length; first++) {
+      const done = await retrieveOnce(
+        delivery,
+        study.studyInstanceUid,
+        wanted,
+        sources.slice(first),
+        parts,
+        signal,
+      );
+      if (!done || signal.aborted) break;
+      const { outcome, detail } = done;
+      const count = Math.max(done.missing.length, shortBy(), outcome === 'complete' ? 0 : 1);
+      missing = { uids: done.missing, count, ...(detail === undefined ? {} : { detail }) };
+      // Not complete means that every source was tried.
+      if (outcome !== 'complete' || count === 0) break;
     }
-    return { uids: [], count: 1, detail: 'The retrieve ended without a result' };
+    return missing;
   } finally {
     stopListening();
   }
+}
+
+async function retrieveOnce(
+  delivery: Delivery,
+  studyInstanceUid: string,
+  wanted: readonly string[] | undefined,
+  sources: NonNullable<RetrieveRequest['sources']>,
+  parts: DeliverParts,
+  signal: AbortSignal,
+) {
+  const inSeries = delivery.scope.seriesInstanceUids;
+  const series = inSeries?.map((seriesInstanceUid) => ({
+    seriesInstanceUid,
+    // Only of a single series can be said that it has all the objects that are asked for.
+    ...(wanted && inSeries.length === 1 ? { sopInstanceUids: wanted } : {}),
+  }));
+  const answers = parts.retrieves.retrieve(
+    {
+      studyInstanceUid,
+      ...(series ? { series } : {}),
+      sources,
+      reason: 'move',
+      deadlineMs: delivery.deadlineMs,
+    },
+    { signal, passed: delivery.passed },
+  );
+  for await (const answer of answers) if ('done' in answer) return answer.done;
+  return undefined;
 }
 
 function inScope(scope: LocateRequest, instance: LocatedInstance): boolean {

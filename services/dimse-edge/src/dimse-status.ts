@@ -23,6 +23,9 @@ export function statusOfError(error: unknown): StatusAnswer {
   if (error instanceof ObjectStoreFailedError) {
     return { status: dimseStatus.OutOfResources, errorComment: 'The object store failed' };
   }
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return { status: dimseStatus.OutOfResources, errorComment: 'It took longer than allowed' };
+  }
   const comment = tryAgain.get(String((error as { code?: unknown } | undefined)?.code));
   if (comment !== undefined) return { status: dimseStatus.OutOfResources, errorComment: comment };
   return { status: dimseStatus.CannotUnderstand, errorComment: 'Internal error' };

@@ -33,6 +33,17 @@ export class StationUnknownError extends Error {
   }
 }
 
+/** The station wants TLS, which is not spoken yet. Nothing was sent: patient data never leave in the clear by accident. */
+export class TlsNotSupportedError extends Error {
+  readonly code = 'TLS_NOT_SUPPORTED';
+  readonly remedy = 'Set tls to false for this station if its network is trusted.';
+
+  constructor(aeTitle: string) {
+    super(`station ${JSON.stringify(aeTitle)} wants TLS, which is not supported yet`);
+    this.name = 'TlsNotSupportedError';
+  }
+}
+
 /** More work waits than is allowed. Nothing was started. */
 export class TooMuchWaitingError extends Error {
   readonly code = 'TOO_MUCH_WAITING';

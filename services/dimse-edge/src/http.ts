@@ -67,12 +67,14 @@ export function registerRoutes(
         summary: 'Bring a study here, or send it on to a station',
         tags: ['retrieve'],
         params: Type.Object({ uid: Type.String() }),
-        body: Type.Optional(RetrieveBody),
+        body: RetrieveBody,
         response: { 202: RetrieveJobSchema, default: ProblemSchema },
       },
+      // No body says as much as an empty one.
+      preValidation: async (request) => void (request.body ??= {}),
     },
     async (request, reply) => {
-      const job = startJob(parts.jobs, request.params.uid, request.body ?? {});
+      const job = startJob(parts.jobs, request.params.uid, request.body);
       return reply
         .code(202)
         .header('location', `/api/v1/retrieve-jobs/${job.id}`)

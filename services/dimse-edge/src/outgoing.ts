@@ -1,6 +1,6 @@
 import type { AssociationPool, ContextProposal, RequestedAssociation, RequestTimeouts } from '@isthmus/dimse';
 import type { Configuration, Station } from '@isthmus/domain';
-import { StationUnknownError } from './errors.ts';
+import { StationUnknownError, TlsNotSupportedError } from './errors.ts';
 
 /** Associations to configured stations, kept open for a while and shared by short requests. */
 export interface Outgoing {
@@ -27,16 +27,15 @@ export function createOutgoing(parts: {
       const station = parts.configuration().stations.get(aeTitle);
       if (!station || station.port === 0) throw new StationUnknownError(aeTitle);
       return parts.pool.use(
-        {
-          host: station.host,
-          port: station.port,
-          calledAeTitle: station.aeTitle,
-          callingAeTitle: parts.ourAeTitle(),
-          contexts,
-          timeouts,
-        },
+        { ...addressOf(station), callingAeTitle: parts.ourAeTitle(), contexts, timeouts },
         (association) => work(association, station),
       );
     },
   };
+}
+
+/** Where a station is called. @throws {TlsNotSupportedError} */
+export function addressOf(station: Station): { host: string; port: number; calledAeTitle: string } {
+  if (station.tls) throw new TlsNotSupportedError(station.aeTitle);
+  return { host: station.host, port: station.port, calledAeTitle: station.aeTitle };
 }

@@ -16,6 +16,7 @@ import { sleep } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
 import { hopsBlock } from './find-rows.ts';
 import type { ObjectStore } from './object-store.ts';
+import { addressOf } from './outgoing.ts';
 import type { Pulls } from './pulls.ts';
 import type { Turns } from './turns.ts';
 
@@ -255,9 +256,7 @@ async function pullFrom(
   let association: RequestedAssociation | undefined;
   try {
     association = await requestAssociation({
-      host: station.host,
-      port: station.port,
-      calledAeTitle: station.aeTitle,
+      ...addressOf(station),
       callingAeTitle: parts.ourAeTitle(),
       contexts: [
         {

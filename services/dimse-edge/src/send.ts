@@ -5,6 +5,7 @@ import type { LocatedInstance, Station } from '@isthmus/domain';
 import type { Log } from '@isthmus/service-kit';
 import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
+import { addressOf } from './outgoing.ts';
 
 /** PS3.8 9.3.2.2: presentation context ids are the odd numbers from 1 to 255. */
 const contextsMax = 128;
@@ -60,9 +61,7 @@ export function createSender(
     association = undefined;
     proposed = wanted;
     association = await requestAssociation({
-      host: destination.host,
-      port: destination.port,
-      calledAeTitle: destination.aeTitle,
+      ...addressOf(destination),
       callingAeTitle: parts.ourAeTitle(),
       contexts: [...wanted.values()].map(({ sopClassUid, transferSyntaxUid }) => ({
         sopClassUid,
@@ -73,6 +72,9 @@ export function createSender(
   };
 
   const attempt = async (instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent> => {
+    // Before anything is sent: a file that is gone is no reason to end the association.
+    const offset = await parts.store.dataSetOffset(instance.file).catch(() => undefined);
+    if (offset === undefined) return { outcome: 'failed', why: 'The stored object cannot be read' };
     const ready = proposed.has(contextOf(instance)) ? association : undefined;
     const current =
       ready ??
@@ -84,10 +86,7 @@ export function createSender(
       sopClassUid: instance.sopClassUid,
       sopInstanceUid: instance.sopInstanceUid,
       transferSyntaxUid: instance.transferSyntaxUid,
-      dataSet: {
-        file: parts.store.absolute(instance.file),
-        offset: await parts.store.dataSetOffset(instance.file),
-      },
+      dataSet: { file: parts.store.absolute(instance.file), offset },
       ...(options.moveOriginator ? { moveOriginator: options.moveOriginator } : {}),
     });
     if (status === dimseStatus.Success) return { outcome: 'sent', status };

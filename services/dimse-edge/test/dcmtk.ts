@@ -5,17 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContextLike } from '@isthmus/testing';
+import { inCi, toolEnvironment } from './environment.ts';
 
 export type DcmtkTool = 'storescu' | 'findscu' | 'movescu' | 'echoscu';
 
 /** Why tests with DCMTK are skipped; undefined when it is installed. In CI a missing tool fails instead. */
 export const dcmtkMissing: string | undefined =
-  spawnSync('storescu', ['--version']).status === 0 || process.env['CI'] === 'true'
+  spawnSync('storescu', ['--version']).status === 0 || inCi
     ? undefined
     : 'DCMTK is not installed (tools/setup installs it)';
-
-// Without TCP_NODELAY the toolkit waits 40 ms for each object on the loopback interface.
-const environment = { ...process.env, TCP_NODELAY: '1' };
 
 /** Runs one of the toolkit's programs to its end. */
 export function dcmtk(tool: DcmtkTool, args: readonly string[]): Promise<{ code: number; output: string }> {
@@ -23,7 +21,7 @@ export function dcmtk(tool: DcmtkTool, args: readonly string[]): Promise<{ code:
     execFile(
       tool,
       [...args],
-      { env: environment, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+      { env: toolEnvironment, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
       (error, out, err) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, output: `${out}${err}` });
       },
@@ -47,7 +45,7 @@ export async function startStoreScp(
   const directory = await mkdtemp(join(tmpdir(), 'isthmus-storescp-'));
   const port = await freePort();
   const args = ['+B', '+xa', '-aet', aeTitle, '-od', directory, ...(options.args ?? []), String(port)];
-  const child = spawn('storescp', args, { env: environment, stdio: 'ignore' });
+  const child = spawn('storescp', args, { env: toolEnvironment, stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   test.after(async () => {
     child.kill('SIGKILL');

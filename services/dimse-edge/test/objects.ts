@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { element, encodeDataSet, readFileMeta, tags, uids } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
+import { samples } from './environment.ts';
 
 export interface TestObject {
   readonly sopClassUid: string;
@@ -43,8 +44,7 @@ export function ctObject(
   };
 }
 
-/** Where real DICOM files are, when they are. */
-export const samples: string | undefined = process.env['DICOM_SAMPLES'];
+/** Why tests with real files are skipped. */
 export const samplesMissing: string | undefined =
   samples === undefined ? 'DICOM_SAMPLES does not name a directory of DICOM files' : undefined;
 

@@ -12,6 +12,7 @@ import { testNats } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
 import { dimseEdgeConfig, startDimseEdge } from '../src/app.ts';
 import type { DimseEdge } from '../src/app.ts';
+import { shownLogLevel } from './environment.ts';
 import { scriptFederator } from './scripted-federator.ts';
 import type { ScriptedFederator } from './scripted-federator.ts';
 
@@ -47,11 +48,7 @@ export async function startTestEdge(
   const aeTitle = cluster.toUpperCase();
   const nats = await testNats();
   const directory = await mkdtemp(join(tmpdir(), 'isthmus-edge-'));
-  const log = createLog({
-    service: 'dimse-edge',
-    cluster,
-    level: process.env['LOG_LEVEL'] === 'info' ? 'info' : 'silent',
-  });
+  const log = createLog({ service: 'dimse-edge', cluster, level: shownLogLevel });
   const eventLog = await connectEventLog({ servers: nats.url, cluster, service: 'dimse-edge', log });
   const federator = scriptFederator(eventLog);
   const config = readConfig(dimseEdgeConfig, {

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { storageSopClasses, uids } from '@isthmus/dicom';
+import type { AdmitRequest, AdmitResult } from '@isthmus/dimse';
+import { emptyConfiguration } from '@isthmus/domain';
+import type { Configuration, Station } from '@isthmus/domain';
+import { admit, dutyOf } from './admission.ts';
+import type { AdmissionMode } from './admission.ts';
+
+const station = (aeTitle: string, more: Partial<Station> = {}): Station => ({
+  aeTitle,
+  host: '10.0.0.5',
+  port: 104,
+  tls: false,
+  kind: 'modality',
+  archive: false,
+  alsoSendsAs: [],
+  keepsStatus: true,
+  ...more,
+});
+const configured = (...stations: Station[]): Configuration => ({
+  ...emptyConfiguration,
+  stations: new Map(stations.map((one) => [one.aeTitle, one])),
+});
+const offer = (sopClassUid: string, ...transferSyntaxUids: string[]) => ({
+  id: 1,
+  sopClassUid,
+  transferSyntaxUids,
+});
+const request = (more: Partial<AdmitRequest>): AdmitRequest => ({
+  callingAeTitle: 'CT1',
+  calledAeTitle: 'NORTH',
+  remoteAddress: '10.0.0.5',
+  contexts: [offer(uids.VerificationSopClass, uids.ImplicitVrLittleEndian)],
+  roles: [],
+  extendedNegotiations: [],
+  ...more,
+});
+function decide(
+  mode: AdmissionMode,
+  configuration: Configuration,
+  more: Partial<AdmitRequest>,
+  addresses: readonly string[] = [],
+): AdmitResult {
+  return admit(request(more), { mode, configuration, addressesOf: () => addresses });
+}
+
+describe('admission by stations', () => {
+  const known = configured(station('CT1', { alsoSendsAs: ['CT1_OLD'] }));
+
+  it('lets a configured station in from its own address, also under another of its AE titles', () => {
+    assert.equal(decide('stations', known, {}).accept, true);
+    assert.equal(decide('stations', known, { callingAeTitle: 'CT1_OLD' }).accept, true);
+    assert.equal(decide('stations', known, { remoteAddress: '::ffff:10.0.0.5' }).accept, true);
+  });
+
+  it('refuses the same AE title from elsewhere, and unknown ones, as calling AE title not recognised', () => {
+    const refused = { accept: false, result: 1, source: 1, reason: 3 };
+    assert.deepEqual(decide('stations', known, { remoteAddress: '10.0.0.6' }), refused);
+    assert.deepEqual(decide('stations', known, { callingAeTitle: 'CT2' }), refused);
+    assert.deepEqual(
+      decide('stations', known, { callingAeTitle: 'CT2', remoteAddress: '127.0.0.1' }),
+      refused,
+    );
+  });
+
+  it('compares with what the host name of a station resolves to', () => {
+    const named = configured(station('CT1', { host: 'ct1.example' }));
+    assert.equal(decide('stations', named, {}, ['10.0.0.4', '10.0.0.5']).accept, true);
+    assert.equal(decide('stations', named, {}, []).accept, false);
+    const local = configured(station('CT1', { host: 'localhost' }));
+    assert.equal(decide('stations', local, { remoteAddress: '::1' }).accept, true);
+  });
+});
+
+describe('admission of open loopback', () => {
+  it('lets unknown AE titles in from this machine, and from nowhere else', () => {
+    assert.equal(decide('open-loopback', emptyConfiguration, { remoteAddress: '127.0.0.1' }).accept, true);
+    assert.equal(decide('open-loopback', emptyConfiguration, { remoteAddress: '::1' }).accept, true);
+    assert.equal(decide('open-loopback', emptyConfiguration, {}).accept, false);
+  });
+});
+
+describe('presentation contexts', () => {
+  const contextOf = (configuration: Configuration, context: ReturnType<typeof offer>) => {
+    const result = decide('open-loopback', configuration, {
+      remoteAddress: '127.0.0.1',
+      contexts: [context],
+    });
+    assert.ok(result.accept);
+    return result.contexts[0];
+  };
+  const cluster = configured(station('CT1', { host: '127.0.0.1', kind: 'cluster', cluster: 'south' }));
+
+  it('[R6] takes every storage class with the first transfer syntax offered, private classes included', () => {
+    const jpeg = '1.2.840.10008.1.2.4.70';
+    for (const sopClassUid of [...storageSopClasses.keys(), '1.2.124.113532.3500.7']) {
+      const context = contextOf(emptyConfiguration, offer(sopClassUid, jpeg, uids.ImplicitVrLittleEndian));
+      assert.deepEqual(context, { id: 1, transferSyntaxUid: jpeg }, sopClassUid);
+    }
+  });
+
+  it('passes over transfer syntaxes that nobody can read', () => {
+    const context = offer(uids.CTImageStorage, '1.2.840.113619.5.2', uids.ImplicitVrLittleEndian);
+    assert.deepEqual(contextOf(emptyConfiguration, context), {
+      id: 1,
+      transferSyntaxUid: uids.ImplicitVrLittleEndian,
+    });
+    const none = offer(uids.CTImageStorage, '1.2.840.113619.5.2');
+    assert.deepEqual(contextOf(emptyConfiguration, none), { id: 1, reason: 4 });
+  });
+
+  it('prefers explicit for identifiers, and refuses what it could not read', () => {
+    const find = offer(uids.StudyRootFind, uids.ImplicitVrLittleEndian, uids.ExplicitVrLittleEndian);
+    assert.deepEqual(contextOf(emptyConfiguration, find), {
+      id: 1,
+      transferSyntaxUid: uids.ExplicitVrLittleEndian,
+    });
+    const deflated = offer(uids.StudyRootMove, '1.2.840.10008.1.2.4.70');
+    assert.deepEqual(contextOf(emptyConfiguration, deflated), { id: 1, reason: 4 });
+  });
+
+  it('[Q2] keeps the private classes for linked clusters', () => {
+    const classes = [uids.IsthmusLinkedQueryFind, uids.IsthmusLinkedUpdateStorage, uids.IsthmusLinkStateFind];
+    for (const sopClassUid of classes) {
+      const context = offer(sopClassUid, uids.ExplicitVrLittleEndian);
+      assert.deepEqual(contextOf(emptyConfiguration, context), { id: 1, reason: 3 });
+      assert.deepEqual(contextOf(cluster, context), {
+        id: 1,
+        transferSyntaxUid: uids.ExplicitVrLittleEndian,
+      });
+    }
+  });
+
+  it('does not promise services that it does not have', () => {
+    const services = [
+      uids.StudyRootGet,
+      uids.ModalityWorklistFind,
+      uids.StorageCommitmentPushModel,
+      uids.ModalityPerformedProcedureStep,
+      '1.2.840.10008.5.1.1.9',
+      '1.2.840.10008.5.1.4.1.1.201.2',
+    ];
+    for (const sopClassUid of services) assert.equal(dutyOf(sopClassUid), 'none', sopClassUid);
+  });
+});
