@@ -52,7 +52,7 @@ const leaves: { readonly [tag: string]: fc.Arbitrary<DataElement> } = {
   [tags.FrameIncrementPointer]: values(fc.constantFrom('00181063', '0054ABCD'), 'AT'),
   [tags.GraphicData]: values(fc.float({ noNaN: true, noDefaultInfinity: true }), 'FL'),
   [tags.DisplayedAreaTopLeftHandCorner]: values(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), 'SL'),
-  [tags.AcquisitionDuration]: values(fc.double({ noNaN: true, noDefaultInfinity: true }), 'FD'),
+  [tags.AcquisitionDuration]: values(fc.double({ min: -1e300, max: 1e300, noNaN: true }), 'FD'),
   [tags.TextValue]: text(80).map((value) => element('UT', value)),
   [tags.RetrieveURL]: fc.constant(element('UR', 'https://example.org/a?b=c')),
   [tags.EncapsulatedDocument]: bytes.map((list) => binaryElement('OB', list)),
