@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { configSubject, studySubject } from '@isthmus/domain';
 import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, readConfig, watchConfiguration } from '@isthmus/service-kit';
@@ -312,6 +313,21 @@ describe('config-store', () => {
     assert.equal(changed.status, 200);
     const { body } = await ask('GET', '/api/v1/configuration/history?kind=link&name=south&limit=1');
     assert.equal((body['items'] as { version: number }[])[0]?.version, changed.body['version']);
+  });
+
+  it('[O4] shows no lag of its history when others write to the log', async () => {
+    const [last] = await eventLog.readSubject('STUDY', configSubject('cluster', 'self'), 0);
+    assert.ok(last);
+    await eventLog.append('STUDY', studySubject('1.2'), {
+      ...last.event,
+      id: 'another',
+      type: 'StudyCommented',
+    });
+    const answer = await fetch(`${store.address}/metrics`);
+    assert.match(
+      await answer.text(),
+      /isthmus_projection_lag_events\{projection="configuration_history",[^}]*\} 0\n/,
+    );
   });
 
   it('[O4] is ready, and describes itself', async () => {

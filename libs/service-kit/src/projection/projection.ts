@@ -34,6 +34,8 @@ export interface EventSource {
     },
   ): AsyncIterable<readonly StoredEvent[]>;
   lastSequence(stream: 'STUDY' | 'INSTANCES'): Promise<number>;
+  /** Newest event under a subject, wildcards allowed. Lets a projection with a filter tell its lag exactly. */
+  lastOf?(stream: 'STUDY' | 'INSTANCES', subject: string): Promise<StoredEvent | undefined>;
 }
 
 export interface ProjectionOptions {
@@ -44,8 +46,8 @@ export interface ProjectionOptions {
   readonly source: EventSource;
   readonly stream: 'STUDY' | 'INSTANCES';
   /**
-   * One NATS subject filter. With one, `lag` is an upper bound: events that do not match never move the
-   * checkpoint.
+   * One NATS subject filter. Events that do not match never move the checkpoint: it stays behind the stream's
+   * last sequence, and `lag` is exact only while it is 0.
    */
   readonly filter?: string;
   /** Events per transaction at most. @default 500 */
@@ -161,7 +163,13 @@ class Projector implements Projection {
   }
 
   async lag(): Promise<number> {
-    return Math.max(0, (await this.#options.source.lastSequence(this.#options.stream)) - this.checkpoint());
+    const { source, stream, filter } = this.#options;
+    if (filter !== undefined && source.lastOf) {
+      // Events of others never move this checkpoint: caught up means that the newest of ours is projected.
+      const newest = await source.lastOf(stream, filter);
+      if ((newest?.sequence ?? 0) <= this.checkpoint()) return 0;
+    }
+    return Math.max(0, (await source.lastSequence(stream)) - this.checkpoint());
   }
 
   async rebuild(): Promise<void> {
