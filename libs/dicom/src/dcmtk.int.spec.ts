@@ -6,7 +6,8 @@ import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { dataSets, layouts } from '../test/arbitraries.ts';
-import { comparable, filesIn, load, samplesFolder, unreadable } from '../test/samples.ts';
+import { samplesFolder } from '../test/config.ts';
+import { comparable, filesIn, load, unreadable } from '../test/samples.ts';
 import { decodeDataSet, encodeDataSet, fileMetaInformation, uids } from './index.ts';
 import type { DataSetJson } from './index.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
-import { comparable, filesIn, load, samplesFolder, unreadable } from '../test/samples.ts';
+import { samplesFolder } from '../test/config.ts';
+import { comparable, filesIn, load, unreadable } from '../test/samples.ts';
 import {
   decodeDataSet,
   encodeDataSet,

@@ -3,11 +3,6 @@ import { join } from 'node:path';
 import { readFileMeta, tags } from '../src/index.ts';
 import type { DataElement, DataSetJson } from '../src/index.ts';
 
-/** Folder of real DICOM files, or undefined: the suite passes without. */
-export function samplesFolder(): string | undefined {
-  return process.env['DICOM_SAMPLES'];
-}
-
 export function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
