@@ -2,10 +2,11 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { implementationVersionName, uids } from '@isthmus/dicom';
 import { acceptAssociations, associationPool } from '@isthmus/dimse';
+import type { Acceptor, AssociationHandlers, AssociationPool } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { readiness, sleep, startHttp, stopInOrder, watchConfiguration } from '@isthmus/service-kit';
-import type { Log } from '@isthmus/service-kit';
+import type { ConfigurationWatch, Log } from '@isthmus/service-kit';
 import { acknowledgedIds } from './acknowledged.ts';
 import { admit } from './admission.ts';
 import { associationEvents, associationHandlers } from './associations.ts';
@@ -15,11 +16,15 @@ import { wantedTags } from './header.ts';
 import { createHostAddresses } from './host-addresses.ts';
 import { registerRoutes } from './http.ts';
 import { createEdgeMetrics } from './metrics.ts';
+import type { EdgeMetrics } from './metrics.ts';
 import { openObjectStore } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createPulls } from './pulls.ts';
 import { answerRequests } from './requests.ts';
+import type { RequestParts } from './requests.ts';
 import { createRetrieveJobs } from './retrieve-jobs.ts';
+import type { RetrieveJobs } from './retrieve-jobs.ts';
 import { createRetrieves } from './retrieve.ts';
 import { createSpool } from './spool.ts';
 import { turns } from './turns.ts';
@@ -53,51 +58,117 @@ const deliveriesWaitingMax = 1_000;
  * @throws {ObjectStoreFailedError} The object store cannot be written.
  * @throws When a port is taken; what was opened before is closed again.
  */
-export async function startDimseEdge({
-  config,
-  log,
-  eventLog,
-  openFile,
-}: DimseEdgeParts): Promise<DimseEdge> {
+export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> {
+  const { config, log, eventLog } = parts;
+  const metrics = createEdgeMetrics(config.ISTHMUS_CLUSTER);
+  const watch = watchConfiguration({ source: eventLog, log });
+  const started: [name: string, stop: () => unknown][] = [['configuration', () => watch.stop()]];
+  // What was started last is the first to end: peers, then requests and jobs, then what they use.
+  const stop = (): Promise<void> => stopInOrder(log, started.reverse());
+  try {
+    await Promise.race([watch.ready, sleep(configurationWaitMs)]);
+    watch.onChange(() => warnOfOtherAeTitle(watch, config, log));
+    const store = await openStore(config);
+    const pool = associationPool();
+    started.push(['association pool', () => pool.stop()]);
+    const { handlers, jobs, requestParts } = wire(parts, { store, pool, metrics, watch });
+    started.push(['retrieve jobs', () => jobs.stop()]);
+
+    const http = await startHttp({
+      service: 'dimse-edge',
+      cluster: config.ISTHMUS_CLUSTER,
+      host: config.HTTP_HOST,
+      port: config.HTTP_PORT,
+      log,
+      about: 'DICOM associations in and out, and the objects on disk',
+      metrics: metrics.registry,
+      register: (app) => registerRoutes(app, { jobs, store }),
+      ready: readiness({
+        log: async () => void (await eventLog.lastSequence('INSTANCES')),
+        objectStore: () => access(store.incoming, constants.W_OK),
+        configuration: () => watch.isReady(),
+      }),
+    });
+    started.push(['http', () => http.stop()]);
+    started.push(['requests', answerRequests(requestParts)]);
+    const acceptor = await acceptPeers(config, watch, handlers, log, metrics);
+    started.push(['associations', () => acceptor.stop({ graceMs: config.STOP_GRACE_MS })]);
+
+    const dicomPort = acceptor.address.port;
+    log.info({ aeTitle: config.AE_TITLE, dicomPort, http: http.url }, 'dimse-edge is up');
+    return { address: http.url, dicomPort, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openStore(config: DimseEdgeConfig): Promise<ObjectStore> {
+  await mkdir(config.OBJECT_STORE, { recursive: true });
+  return openObjectStore(config.OBJECT_STORE, durability(config.FSYNC));
+}
+
+/** Puts the parts together. Nothing runs yet but what a call starts. */
+function wire(
+  { config, log, eventLog, openFile }: DimseEdgeParts,
+  {
+    store,
+    pool,
+    metrics,
+    watch,
+  }: {
+    readonly store: ObjectStore;
+    readonly pool: AssociationPool;
+    readonly metrics: EdgeMetrics;
+    readonly watch: ConfigurationWatch;
+  },
+): { handlers: AssociationHandlers; jobs: RetrieveJobs; requestParts: RequestParts } {
   const cluster = config.ISTHMUS_CLUSTER;
+  const configuration = watch.current;
   const ourAeTitle = (): string => config.AE_TITLE;
   const now = (): Date => new Date();
-  const metrics = createEdgeMetrics(cluster);
-
-  await mkdir(config.OBJECT_STORE, { recursive: true });
-  const store = await openObjectStore(config.OBJECT_STORE, durability(config.FSYNC));
-  const spool = createSpool({
-    directory: store.incoming,
-    wanted: wantedTags,
-    freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
-    ...(openFile ? { openFile } : {}),
-  });
-
-  const configurationWatch = watchConfiguration({ source: eventLog, log });
-  const configuration = configurationWatch.current;
-  await Promise.race([configurationWatch.ready, sleep(configurationWaitMs)]);
-
   const pulls = createPulls(ourAeTitle);
-  const pool = associationPool();
-  const outgoing = createOutgoing({ configuration, ourAeTitle, pool });
-  const retrieveTurns = turns({
-    runningMax: config.RETRIEVES_MAX,
-    waitingMax: config.RETRIEVES_WAITING_MAX,
-    what: 'retrieves (RETRIEVES_WAITING_MAX)',
+  const common = { cluster, ourAeTitle, configuration, eventLog, store, pulls, metrics, log, now };
+  const retrieves = createRetrieves({
+    ...common,
+    turns: turns({
+      runningMax: config.RETRIEVES_MAX,
+      waitingMax: config.RETRIEVES_WAITING_MAX,
+      what: 'retrieves (RETRIEVES_WAITING_MAX)',
+    }),
   });
   const sending = turns({
     runningMax: config.SENDING_MAX,
     waitingMax: deliveriesWaitingMax,
     what: 'deliveries',
   });
-  const common = { cluster, ourAeTitle, configuration, eventLog, store, pulls, metrics, log, now };
-  const retrieves = createRetrieves({ ...common, turns: retrieveTurns });
   const delivering = { ...common, retrieves, sending, timeoutMs: config.MOVE_TIMEOUT_MS };
-  const jobs = createRetrieveJobs({ ...delivering, jobsMax: config.RETRIEVE_JOBS_MAX });
-  const stopRequests = answerRequests({ ...delivering, outgoing });
+  const spool = createSpool({
+    directory: store.incoming,
+    wanted: wantedTags,
+    freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
+    ...(openFile ? { openFile } : {}),
+  });
+  return {
+    handlers: associationHandlers({
+      store: { ...common, spool, acknowledged: acknowledgedIds() },
+      find: { ...common, timeoutMs: config.QUERY_TIMEOUT_MS },
+      move: delivering,
+    }),
+    jobs: createRetrieveJobs({ ...delivering, jobsMax: config.RETRIEVE_JOBS_MAX }),
+    requestParts: { ...delivering, outgoing: createOutgoing({ configuration, ourAeTitle, pool }) },
+  };
+}
 
+function acceptPeers(
+  config: DimseEdgeConfig,
+  watch: ConfigurationWatch,
+  handlers: AssociationHandlers,
+  log: Log,
+  metrics: EdgeMetrics,
+): Promise<Acceptor> {
   const hosts = createHostAddresses();
-  const acceptor = await acceptAssociations({
+  return acceptAssociations({
     host: config.DICOM_HOST,
     port: config.DICOM_PORT,
     aeTitles: [config.AE_TITLE],
@@ -105,50 +176,22 @@ export async function startDimseEdge({
     implementationVersionName,
     limits: { associationsMax: config.ASSOCIATIONS_MAX, associationsPerAddressMax: config.ASSOCIATIONS_MAX },
     admit: async (request) => {
-      const host = stationOfAeTitle(configuration(), request.callingAeTitle)?.host;
+      const host = stationOfAeTitle(watch.current(), request.callingAeTitle)?.host;
       const addresses = host === undefined ? [] : await hosts.addressesOf(host);
-      const known = { mode: config.ADMISSION, configuration: configuration(), addressesOf: () => addresses };
+      const known = { mode: config.ADMISSION, configuration: watch.current(), addressesOf: () => addresses };
       return admit(request, known);
     },
-    handlers: associationHandlers({
-      store: { ...common, spool, acknowledged: acknowledgedIds() },
-      find: { ...common, timeoutMs: config.QUERY_TIMEOUT_MS },
-      move: delivering,
-    }),
+    handlers,
     onEvent: associationEvents(log, metrics.associations),
   });
+}
 
-  const http = await startHttp({
-    service: 'dimse-edge',
-    cluster,
-    host: config.HTTP_HOST,
-    port: config.HTTP_PORT,
-    log,
-    about: 'DICOM associations in and out, and the objects on disk',
-    metrics: metrics.registry,
-    register: (app) => registerRoutes(app, { jobs, store }),
-    ready: readiness({
-      log: async () => void (await eventLog.lastSequence('INSTANCES')),
-      objectStore: () => access(store.incoming, constants.W_OK),
-      configuration: () => configurationWatch.isReady(),
-    }),
-  });
-
-  log.info(
-    { aeTitle: config.AE_TITLE, dicomPort: acceptor.address.port, http: http.url },
-    'dimse-edge is up',
+/** The port answers to AE_TITLE alone; peers that are told another one would be refused. */
+function warnOfOtherAeTitle(watch: ConfigurationWatch, config: DimseEdgeConfig, log: Log): void {
+  const configured = watch.current().cluster?.aeTitle;
+  if (configured === undefined || configured === config.AE_TITLE) return;
+  log.warn(
+    { configured, aeTitle: config.AE_TITLE },
+    'the cluster is configured with another AE title than AE_TITLE',
   );
-  return {
-    address: http.url,
-    dicomPort: acceptor.address.port,
-    stop: () =>
-      stopInOrder(log, [
-        ['associations', () => acceptor.stop({ graceMs: config.STOP_GRACE_MS })],
-        ['retrieve jobs', () => jobs.stop()],
-        ['requests', () => stopRequests()],
-        ['association pool', () => pool.stop()],
-        ['http', () => http.stop()],
-        ['configuration', () => configurationWatch.stop()],
-      ]),
-  };
 }

@@ -68,16 +68,7 @@ export interface ObjectStore {
 export async function openObjectStore(root: string, durable: Durability): Promise<ObjectStore> {
   const incoming = join(root, 'incoming');
   const aside = join(root, 'conflicts');
-  try {
-    for (const directory of [incoming, aside]) await mkdir(directory, { recursive: true });
-    for (let shard = 0; shard < shardCount; shard++) {
-      await mkdir(join(root, 'objects', shard.toString(16).padStart(2, '0')), { recursive: true });
-    }
-    await durable.directory(join(root, 'objects'));
-    for (const name of await readdir(incoming)) await unlink(join(incoming, name));
-  } catch (error) {
-    throw objectStoreError(error);
-  }
+  await prepare(root, { incoming, aside }, durable);
 
   const absolute = (file: string): string => join(root, file);
 
@@ -137,6 +128,23 @@ export async function openObjectStore(root: string, durable: Durability): Promis
     }
   };
   return { incoming, absolute, dataSetOffset, has, place, keepAside, conflicts };
+}
+
+async function prepare(
+  root: string,
+  { incoming, aside }: { readonly incoming: string; readonly aside: string },
+  durable: Durability,
+): Promise<void> {
+  try {
+    for (const directory of [incoming, aside]) await mkdir(directory, { recursive: true });
+    for (let shard = 0; shard < shardCount; shard++) {
+      await mkdir(join(root, 'objects', shard.toString(16).padStart(2, '0')), { recursive: true });
+    }
+    await durable.directory(join(root, 'objects'));
+    for (const name of await readdir(incoming)) await unlink(join(incoming, name));
+  } catch (error) {
+    throw objectStoreError(error);
+  }
 }
 
 function hashOf(sopInstanceUid: string): string {

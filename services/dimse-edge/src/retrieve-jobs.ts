@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { stationOfPeer } from '@isthmus/domain';
-import type { Configuration, RetrieveRequest } from '@isthmus/domain';
+import type { Configuration, RetrieveRequest, Station } from '@isthmus/domain';
 import type { Log } from '@isthmus/service-kit';
 import { deliver } from './deliver.ts';
 import type { DeliverParts } from './deliver.ts';
@@ -50,100 +50,34 @@ export interface RetrieveJobsParts extends DeliverParts {
   readonly now: () => Date;
 }
 
+/** What a job ends as. */
+type JobEnd = Pick<RetrieveJob, 'state' | 'done' | 'missing' | 'detail'>;
+type Told = (done: number) => void;
+
 /** Jobs live in memory: after a restart they are gone, and asked for again. Objects that had arrived are kept. */
 export function createRetrieveJobs(parts: RetrieveJobsParts): RetrieveJobs {
   const jobs = new Map<string, RetrieveJob>();
   const running = new Map<string, Promise<void>>();
   const stopping = new AbortController();
 
-  const change = (id: string, what: Partial<RetrieveJob>): void => {
-    const job = jobs.get(id);
-    if (job) jobs.set(id, { ...job, ...what });
+  const change = (id: string, what: Partial<RetrieveJob>): RetrieveJob => {
+    const changed = { ...(jobs.get(id) as RetrieveJob), ...what };
+    jobs.set(id, changed);
+    return changed;
   };
-
   const run = async (job: RetrieveJob, sources: RetrieveRequest['sources']): Promise<void> => {
-    try {
-      const end =
-        job.destination === undefined ? await bring(job, sources) : await sendOn(job, job.destination);
-      change(job.id, { ...end, endedAt: parts.now().toISOString() });
-    } catch (error) {
-      change(job.id, {
-        state: 'FAILED',
-        detail: (error as Error).message,
-        endedAt: parts.now().toISOString(),
-      });
-    }
-    const { state, done, detail } = jobs.get(job.id) ?? job;
-    parts.log.info(
-      { jobId: job.id, studyInstanceUid: job.studyInstanceUid, state, done, why: detail },
-      'retrieve job',
-    );
+    const told: Told = (done) => void change(job.id, { done });
+    const work =
+      job.destination === undefined
+        ? bring(job, sources, parts, stopping.signal, told)
+        : sendOn(job, job.destination, parts, stopping.signal, told);
+    const end = await work.catch((error: Error) => ({ state: 'FAILED' as const, detail: error.message }));
+    const { studyInstanceUid, state, done, detail } = change(job.id, {
+      ...end,
+      endedAt: parts.now().toISOString(),
+    });
+    parts.log.info({ jobId: job.id, studyInstanceUid, state, done, why: detail }, 'retrieve job');
   };
-
-  const bring = async (
-    job: RetrieveJob,
-    sources: RetrieveRequest['sources'],
-  ): Promise<Partial<RetrieveJob>> => {
-    const { studyInstanceUid } = job;
-    const request: RetrieveRequest = {
-      studyInstanceUid,
-      ...(sources ? { sources } : {}),
-      reason: 'user',
-      deadlineMs: parts.timeoutMs,
-    };
-    for await (const answer of parts.retrieves.retrieve(request, { signal: stopping.signal })) {
-      if ('arrived' in answer) {
-        change(job.id, { done: answer.arrived });
-        continue;
-      }
-      const { outcome, arrived, missing, detail } = answer.done;
-      return { state: stateOf(outcome), done: arrived, missing, ...(detail === undefined ? {} : { detail }) };
-    }
-    return { state: 'FAILED', detail: 'The retrieve ended without a result' };
-  };
-
-  const sendOn = async (job: RetrieveJob, aeTitle: string): Promise<Partial<RetrieveJob>> => {
-    const destination = stationNamed(aeTitle);
-    const delivery = deliver(
-      {
-        scope: { level: 'STUDY', studyInstanceUids: [job.studyInstanceUid] },
-        destination,
-        fetch: true,
-        passed: [],
-        notFrom: [destination.aeTitle, ...(destination.cluster === undefined ? [] : [destination.cluster])],
-        deadlineMs: parts.timeoutMs,
-        signal: stopping.signal,
-      },
-      parts,
-    );
-    for (;;) {
-      const next = await delivery.next();
-      if (!next.done) {
-        change(job.id, { done: next.value.completed + next.value.warning });
-        continue;
-      }
-      const { failed, failedSopInstanceUids, unknown, detail } = next.value;
-      const done = next.value.completed + next.value.warning;
-      const state = unknown || done === 0 ? 'FAILED' : failed === 0 ? 'COMPLETE' : 'PARTIAL';
-      const why = unknown ? 'Nothing is known of this study' : detail;
-      return { state, done, missing: failedSopInstanceUids, ...(why === undefined ? {} : { detail: why }) };
-    }
-  };
-
-  const stationNamed = (aeTitle: string) => {
-    const station = parts.configuration().stations.get(aeTitle);
-    if (!station || station.port === 0) throw new StationUnknownError(aeTitle);
-    return station;
-  };
-
-  const sourcesFrom = (from: string | undefined): RetrieveRequest['sources'] => {
-    if (from === undefined) return undefined;
-    const configuration = parts.configuration();
-    const station = stationOfPeer(configuration, from) ?? configuration.stations.get(from);
-    if (!station) throw new StationUnknownError(from);
-    return [{ peer: station.cluster ?? station.aeTitle, aeTitle: station.aeTitle }];
-  };
-
   const makeRoom = (): void => {
     if (jobs.size < parts.jobsMax) return;
     const oldestEnded = [...jobs.values()].find((job) => job.state !== 'RUNNING');
@@ -153,8 +87,8 @@ export function createRetrieveJobs(parts: RetrieveJobsParts): RetrieveJobs {
 
   return {
     start: ({ studyInstanceUid, destination, from }) => {
-      const sources = sourcesFrom(from);
-      if (destination !== undefined) stationNamed(destination);
+      const sources = from === undefined ? undefined : sourcesFrom(from, parts.configuration());
+      if (destination !== undefined) stationNamed(destination, parts.configuration());
       makeRoom();
       const job: RetrieveJob = {
         id: randomUUID(),
@@ -182,6 +116,76 @@ export function createRetrieveJobs(parts: RetrieveJobsParts): RetrieveJobs {
   };
 }
 
-function stateOf(outcome: 'complete' | 'partial' | 'failed'): RetrieveJobState {
-  return outcome === 'complete' ? 'COMPLETE' : outcome === 'partial' ? 'PARTIAL' : 'FAILED';
+/** Brings the study here. */
+async function bring(
+  job: RetrieveJob,
+  sources: RetrieveRequest['sources'],
+  parts: RetrieveJobsParts,
+  signal: AbortSignal,
+  told: Told,
+): Promise<JobEnd> {
+  const request: RetrieveRequest = {
+    studyInstanceUid: job.studyInstanceUid,
+    ...(sources ? { sources } : {}),
+    reason: 'user',
+    deadlineMs: parts.timeoutMs,
+  };
+  for await (const answer of parts.retrieves.retrieve(request, { signal })) {
+    if ('arrived' in answer) {
+      told(answer.arrived);
+      continue;
+    }
+    const { outcome, arrived, missing, detail } = answer.done;
+    return { state: states[outcome], done: arrived, missing, ...(detail === undefined ? {} : { detail }) };
+  }
+  return { state: 'FAILED', done: 0, missing: [], detail: 'The retrieve ended without a result' };
+}
+
+const states = { complete: 'COMPLETE', partial: 'PARTIAL', failed: 'FAILED' } as const;
+
+/** Sends the study on to a station, what is here at once and the rest as it comes. */
+async function sendOn(
+  job: RetrieveJob,
+  aeTitle: string,
+  parts: RetrieveJobsParts,
+  signal: AbortSignal,
+  told: Told,
+): Promise<JobEnd> {
+  const destination = stationNamed(aeTitle, parts.configuration());
+  const delivery = deliver(
+    {
+      scope: { level: 'STUDY', studyInstanceUids: [job.studyInstanceUid] },
+      destination,
+      fetch: true,
+      passed: [],
+      notFrom: [destination.aeTitle, ...(destination.cluster === undefined ? [] : [destination.cluster])],
+      deadlineMs: parts.timeoutMs,
+      signal,
+    },
+    parts,
+  );
+  for (;;) {
+    const next = await delivery.next();
+    const done = next.value.completed + next.value.warning;
+    if (!next.done) {
+      told(done);
+      continue;
+    }
+    const { failed, failedSopInstanceUids, unknown } = next.value;
+    const state = unknown || done === 0 ? 'FAILED' : failed === 0 ? 'COMPLETE' : 'PARTIAL';
+    const detail = unknown ? 'Nothing is known of this study' : next.value.detail;
+    return { state, done, missing: failedSopInstanceUids, ...(detail === undefined ? {} : { detail }) };
+  }
+}
+
+function stationNamed(aeTitle: string, configuration: Configuration): Station {
+  const station = configuration.stations.get(aeTitle);
+  if (!station || station.port === 0) throw new StationUnknownError(aeTitle);
+  return station;
+}
+
+function sourcesFrom(from: string, configuration: Configuration): RetrieveRequest['sources'] {
+  const station = stationOfPeer(configuration, from) ?? configuration.stations.get(from);
+  if (!station) throw new StationUnknownError(from);
+  return [{ peer: station.cluster ?? station.aeTitle, aeTitle: station.aeTitle }];
 }

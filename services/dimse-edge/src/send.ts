@@ -35,6 +35,8 @@ export interface SenderParts {
   readonly log: Log;
 }
 
+type MoveOriginator = { readonly aeTitle: string; readonly messageId: number };
+
 /**
  * C-STORE to one destination, one object at a time over one association. A context holds one SOP class with one transfer
  * syntax: the stored one. The association is made anew when an object needs a context that was not proposed, and once
@@ -45,83 +47,103 @@ export interface SenderParts {
 export function createSender(
   destination: Station,
   parts: SenderParts,
-  options: { readonly moveOriginator?: { readonly aeTitle: string; readonly messageId: number } } = {},
+  options: { readonly moveOriginator?: MoveOriginator } = {},
 ): Sender {
-  let association: RequestedAssociation | undefined;
-  let proposed = new Map<string, LocatedInstance>();
+  return new StationSender(destination, parts, options.moveOriginator);
+}
+
+class StationSender implements Sender {
+  readonly #destination: Station;
+  readonly #parts: SenderParts;
+  readonly #moveOriginator: MoveOriginator | undefined;
+  #association: RequestedAssociation | undefined;
+  /** By context; an object of each. */
+  #proposed = new Map<string, LocatedInstance>();
   /** Once the destination cannot be reached, the objects behind are not tried one by one against its timeout. */
-  let unreachable: string | undefined;
+  #unreachable: string | undefined;
 
-  const open = async (instance: LocatedInstance, upcoming: readonly LocatedInstance[]) => {
-    const wanted = new Map<string, LocatedInstance>();
-    for (const one of [instance, ...upcoming, ...proposed.values()]) {
-      if (wanted.size < contextsMax) wanted.set(contextOf(one), one);
-    }
-    await association?.release().catch(() => {});
-    association = undefined;
-    proposed = wanted;
-    association = await requestAssociation({
-      ...addressOf(destination),
-      callingAeTitle: parts.ourAeTitle(),
-      contexts: [...wanted.values()].map(({ sopClassUid, transferSyntaxUid }) => ({
-        sopClassUid,
-        transferSyntaxUids: [transferSyntaxUid],
-      })),
-    });
-    return association;
-  };
+  constructor(destination: Station, parts: SenderParts, moveOriginator: MoveOriginator | undefined) {
+    this.#destination = destination;
+    this.#parts = parts;
+    this.#moveOriginator = moveOriginator;
+  }
 
-  const attempt = async (instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent> => {
+  async send(instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent> {
+    const sent = await this.#try(instance, upcoming);
+    const ok = sent.outcome !== 'failed';
+    this.#parts.metrics.sent(ok ? 'sent' : 'failed', ok ? instance.fileBytes : 0);
+    const { sopInstanceUid } = instance;
+    const facts = { peer: this.#destination.aeTitle, sopInstanceUid, status: sent.status, why: sent.why };
+    this.#parts.log[ok ? 'debug' : 'warn'](facts, 'c-store sent');
+    return sent;
+  }
+
+  async end(): Promise<void> {
+    await this.#association?.release();
+    this.#association = undefined;
+  }
+
+  async #try(instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent> {
     // Before anything is sent: a file that is gone is no reason to end the association.
-    const offset = await parts.store.dataSetOffset(instance.file).catch(() => undefined);
+    const offset = await this.#parts.store.dataSetOffset(instance.file).catch(() => undefined);
     if (offset === undefined) return { outcome: 'failed', why: 'The stored object cannot be read' };
-    const ready = proposed.has(contextOf(instance)) ? association : undefined;
-    const current =
-      ready ??
-      (await open(instance, upcoming).catch((error: Error) => {
-        unreachable = error.message;
-        throw error;
-      }));
-    const { status, errorComment } = await current.cStore({
-      sopClassUid: instance.sopClassUid,
-      sopInstanceUid: instance.sopInstanceUid,
-      transferSyntaxUid: instance.transferSyntaxUid,
-      dataSet: { file: parts.store.absolute(instance.file), offset },
-      ...(options.moveOriginator ? { moveOriginator: options.moveOriginator } : {}),
-    });
-    if (status === dimseStatus.Success) return { outcome: 'sent', status };
-    return { outcome: isWarning(status) ? 'warning' : 'failed', status, why: errorComment };
-  };
-
-  const send = async (instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent> => {
     for (let tries = 1; ; tries++) {
-      if (unreachable !== undefined) return { outcome: 'failed', why: unreachable };
+      if (this.#unreachable !== undefined) return { outcome: 'failed', why: this.#unreachable };
       try {
-        return await attempt(instance, upcoming);
+        return await this.#store(instance, offset, upcoming);
       } catch (error) {
         if (error instanceof NoPresentationContextError) return { outcome: 'failed', why: error.message };
-        association?.abort();
-        association = undefined;
+        this.#association?.abort();
+        this.#association = undefined;
         if (tries === 2) return { outcome: 'failed', why: (error as Error).message };
       }
     }
-  };
+  }
 
-  return {
-    send: async (instance, upcoming) => {
-      const sent = await send(instance, upcoming);
-      const ok = sent.outcome !== 'failed';
-      parts.metrics.sent(ok ? 'sent' : 'failed', ok ? instance.fileBytes : 0);
-      const { sopInstanceUid } = instance;
-      const facts = { peer: destination.aeTitle, sopInstanceUid, status: sent.status, why: sent.why };
-      parts.log[ok ? 'debug' : 'warn'](facts, 'c-store sent');
-      return sent;
-    },
-    end: async () => {
-      await association?.release().catch(() => {});
-      association = undefined;
-    },
-  };
+  async #store(
+    instance: LocatedInstance,
+    offset: number,
+    upcoming: readonly LocatedInstance[],
+  ): Promise<Sent> {
+    const ready = this.#proposed.has(contextOf(instance)) ? this.#association : undefined;
+    const association = ready ?? (await this.#open(instance, upcoming));
+    const { sopClassUid, sopInstanceUid, transferSyntaxUid } = instance;
+    const { status, errorComment } = await association.cStore({
+      sopClassUid,
+      sopInstanceUid,
+      transferSyntaxUid,
+      dataSet: { file: this.#parts.store.absolute(instance.file), offset },
+      ...(this.#moveOriginator ? { moveOriginator: this.#moveOriginator } : {}),
+    });
+    if (status === dimseStatus.Success) return { outcome: 'sent', status };
+    return { outcome: isWarning(status) ? 'warning' : 'failed', status, why: errorComment };
+  }
+
+  async #open(
+    instance: LocatedInstance,
+    upcoming: readonly LocatedInstance[],
+  ): Promise<RequestedAssociation> {
+    const wanted = new Map<string, LocatedInstance>();
+    for (const one of [instance, ...upcoming, ...this.#proposed.values()]) {
+      if (wanted.size < contextsMax) wanted.set(contextOf(one), one);
+    }
+    await this.end();
+    this.#proposed = wanted;
+    try {
+      this.#association = await requestAssociation({
+        ...addressOf(this.#destination),
+        callingAeTitle: this.#parts.ourAeTitle(),
+        contexts: [...wanted.values()].map(({ sopClassUid, transferSyntaxUid }) => ({
+          sopClassUid,
+          transferSyntaxUids: [transferSyntaxUid],
+        })),
+      });
+      return this.#association;
+    } catch (error) {
+      this.#unreachable = (error as Error).message;
+      throw error;
+    }
+  }
 }
 
 function contextOf(instance: LocatedInstance): string {

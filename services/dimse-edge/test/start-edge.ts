@@ -73,22 +73,7 @@ export async function startTestEdge(
     await rm(directory, { recursive: true, force: true });
   });
 
-  let version = 0;
-  const configure = async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
-    version += 1;
-    await eventLog.append('STUDY', configSubject(kind, name), {
-      id: `${cluster}-configuration-${version}`,
-      type: 'ConfigurationChanged',
-      source: `${cluster}/test`,
-      subject: `${kind}/${name}`,
-      time: new Date(0).toISOString(),
-      origin: cluster,
-      hlc: '',
-      path: [cluster],
-      v: 1,
-      data: { kind, name, value, version, author: 'test', reason: 'test' },
-    });
-  };
+  const configure = configurer(eventLog, cluster);
   return {
     cluster,
     aeTitle,
@@ -128,6 +113,26 @@ export async function startTestEdge(
       await edge.stop();
       edge = await start();
     },
+  };
+}
+
+/** Appends changes as config-store does. */
+function configurer(eventLog: EventLog, cluster: string) {
+  let version = 0;
+  return async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
+    version += 1;
+    await eventLog.append('STUDY', configSubject(kind, name), {
+      id: `${cluster}-configuration-${version}`,
+      type: 'ConfigurationChanged',
+      source: `${cluster}/test`,
+      subject: `${kind}/${name}`,
+      time: new Date(0).toISOString(),
+      origin: cluster,
+      hlc: '',
+      path: [cluster],
+      v: 1,
+      data: { kind, name, value, version, author: 'test', reason: 'test' },
+    });
   };
 }
 
