@@ -119,7 +119,7 @@ function studyEvents(
     ['StudyDemographicsChanged', demographics, intent],
     ['PatientLocationChanged', written(writer, rank, study, location), Object.fromEntries(location)],
     ['StudyStatusChanged', written(writer, rank, study, studyStatus), Object.fromEntries(studyStatus)],
-    ['StudyCommented', comment, {}],
+    ['StudyCommented', comment, { ...command.comment }],
   ];
   return parts.flatMap(([type, registers, meant]) => {
     if (Object.keys(registers).length === 0) return [];
