@@ -58,61 +58,78 @@ export async function askPeer(peer: Peer, question: PeerQuestion, parts: AskPeer
 
   const deadline = AbortSignal.timeout(question.timeoutMs);
   const signal = AbortSignal.any([deadline, question.signal]);
-  const rows: DataSetJson[] = [];
-  let behind: readonly ClusterOutcome[] = [];
-  const ended = (status: ClusterOutcome['status'], detail?: string): PeerAnswer => {
-    if (status === 'answered') parts.breaker.succeeded(peer.name);
-    else if (!question.signal.aborted) parts.breaker.failed(peer.name);
-    const outcome = { cluster: peer.name, status, rows: rows.length, keysNotApplied: [] };
-    return { peer, rows, outcome: detail === undefined ? outcome : { ...outcome, detail }, behind };
-  };
+  const answer = { rows: [] as DataSetJson[], behind: [] as readonly ClusterOutcome[] };
+  let ending: Ending = { status: 'answered' };
   try {
-    const options = { timeoutMs: question.timeoutMs, signal };
-    const request = peerRequest(peer, question, parts.rowsMax);
-    const answers = parts.requests.askStream<DimseFindRequest, DimseFindAnswer>(
-      requestSubjects.dimseFind,
-      request,
-      options,
-    );
-    for await (const answer of answers) {
-      if ('done' in answer) return finished(answer.done, rows.length, parts.rowsMax, ended);
-      const outcomes = readOutcomeRow(answer.row);
-      if (outcomes) behind = outcomes.filter(({ cluster }) => cluster !== peer.name);
-      else if (rows.length < parts.rowsMax) rows.push(peerRow(peer, answer.row));
+    for (const request of peerRequests(peer, question, parts.rowsMax)) {
+      ending = await takeRows(peer, request, signal, answer, parts);
+      if (ending.status !== 'answered') break;
     }
-    return ended(deadline.aborted ? 'timed-out' : 'failed', endDetail(deadline, question));
+    // Whatever status it gave, it is there.
+    parts.breaker.succeeded(peer.name);
   } catch (error) {
-    if (deadline.aborted) return ended('timed-out', endDetail(deadline, question));
-    if (isTimeout(error)) return ended('timed-out', 'no answer from the DICOM edge in time');
-    return ended('failed', failureDetail(error));
+    ending = endingOf(error, deadline, question);
+    if (!question.signal.aborted) parts.breaker.failed(peer.name);
   }
+  const { rows, behind } = answer;
+  return {
+    peer,
+    rows,
+    behind,
+    outcome: { cluster: peer.name, ...ending, rows: rows.length, keysNotApplied: [] },
+  };
 }
 
-function endDetail(deadline: AbortSignal, question: PeerQuestion): string {
-  if (deadline.aborted) return `no complete answer within ${Math.round(question.timeoutMs)} ms`;
-  return question.signal.aborted ? 'cancelled' : 'the answer ended without a status';
-}
+type Ending = Pick<ClusterOutcome, 'status' | 'detail'>;
 
-function isTimeout(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === 'request-timeout';
+/** One C-FIND. @throws When the peer cannot be asked, or the answer ends without a status. */
+async function takeRows(
+  peer: Peer,
+  request: DimseFindRequest,
+  signal: AbortSignal,
+  answer: { readonly rows: DataSetJson[]; behind: readonly ClusterOutcome[] },
+  parts: AskPeerParts,
+): Promise<Ending> {
+  const { rows } = answer;
+  const options = { timeoutMs: request.timeoutMs, signal };
+  const answers = parts.requests.askStream<DimseFindRequest, DimseFindAnswer>(
+    requestSubjects.dimseFind,
+    request,
+    options,
+  );
+  for await (const one of answers) {
+    if ('done' in one) return finished(one.done, rows.length, parts.rowsMax);
+    const outcomes = readOutcomeRow(one.row);
+    if (outcomes) answer.behind = outcomes.filter(({ cluster }) => cluster !== peer.name);
+    else if (rows.length < parts.rowsMax) rows.push(peerRow(peer, one.row));
+  }
+  signal.throwIfAborted();
+  throw Object.assign(new Error('the answer ended without a status'), { code: 'no-status' });
 }
 
 /** Codes only: messages of a peer can carry text off the wire. */
-function failureDetail(error: unknown): string {
+function endingOf(error: unknown, deadline: AbortSignal, question: PeerQuestion): Ending {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
-  return `the DICOM edge could not ask it: ${typeof code === 'string' ? code : String(name ?? 'error')}`;
+  if (question.signal.aborted) return { status: 'failed', detail: 'cancelled' };
+  if (deadline.aborted)
+    return { status: 'timed-out', detail: `no complete answer within ${Math.round(question.timeoutMs)} ms` };
+  if (code === 'request-timeout')
+    return { status: 'timed-out', detail: 'no answer from the DICOM edge in time' };
+  return {
+    status: 'failed',
+    detail: `it could not be asked: ${typeof code === 'string' ? code : String(name)}`,
+  };
 }
 
 function finished(
   done: { readonly status: number; readonly errorComment?: string },
   rows: number,
   rowsMax: number,
-  ended: (status: ClusterOutcome['status'], detail?: string) => PeerAnswer,
-): PeerAnswer {
-  if (rows >= rowsMax) return ended('failed', `more than ${rowsMax} rows: narrow the query`);
-  if (done.status === dimseStatus.Success) return ended('answered');
-  const status = done.status.toString(16).toUpperCase().padStart(4, '0');
-  return ended('failed', done.errorComment ? `status ${status}: ${done.errorComment}` : `status ${status}`);
+): Ending {
+  if (rows >= rowsMax) return { status: 'failed', detail: `more than ${rowsMax} rows: narrow the query` };
+  if (done.status === dimseStatus.Success) return { status: 'answered' };
+  const status = `status ${done.status.toString(16).toUpperCase().padStart(4, '0')}`;
+  return { status: 'failed', detail: done.errorComment ? `${status}: ${done.errorComment}` : status };
 }
 
 /** A query below the study level reaches a third party only with the unique keys above it (PS3.4 C.4.1.2.1). */
@@ -130,18 +147,45 @@ function thirdPartyRefusal(query: Query): string | undefined {
   return undefined;
 }
 
-/** The C-FIND that a peer gets. A third party is asked for unique and required keys only, a linked cluster for all that we keep. */
-export function peerRequest(peer: Peer, question: PeerQuestion, rowsMax: number): DimseFindRequest {
+/**
+ * The C-FINDs that a peer gets, one after the other. A linked cluster is asked once, for all that we keep; a third party
+ * for unique and required keys only, and for a name in each letter case that it may be written in.
+ */
+export function peerRequests(
+  peer: Peer,
+  question: PeerQuestion,
+  rowsMax: number,
+): readonly DimseFindRequest[] {
   const { level } = question.query;
   const standard = level === 'PATIENT' ? uids.PatientRootFind : uids.StudyRootFind;
   const offersLinked = peer.linked && question.internal && level !== 'PATIENT';
-  return {
+  const request = (identifier: DataSetJson): DimseFindRequest => ({
     aeTitle: peer.station.aeTitle,
     sopClassUids: offersLinked ? [uids.IsthmusLinkedQueryFind, standard] : [standard],
-    identifier: peer.linked ? linkedIdentifier(question) : thirdPartyIdentifier(question.query),
+    identifier,
     timeoutMs: Math.ceil(question.timeoutMs),
     rowsMax,
-  };
+  });
+  if (peer.linked) return [request(linkedIdentifier(question))];
+  const identifier = thirdPartyIdentifier(question.query);
+  const name = stringOf(identifier, tags.PatientName);
+  if (name === undefined) return [request(identifier)];
+  return nameVariants(name).map((variant) =>
+    request({ ...identifier, [tags.PatientName]: element('PN', variant) }),
+  );
+}
+
+/**
+ * A name as typed, in capitals, and capitalised: matching without letter case is the SCP's choice (PS3.4 C.2.2.2.1), and
+ * some do not.
+ */
+function nameVariants(name: string): readonly string[] {
+  const capitalised = name
+    .toLowerCase()
+    .replace(/(^|[\^=\s-])(\p{L})/gu, (_, before: string, first: string) => {
+      return before + first.toUpperCase();
+    });
+  return [...new Set([name, name.toUpperCase(), capitalised])];
 }
 
 /** Named in every request, since rows are merged and overlaid by them. */

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { element, keysNotAnswered, matchesIdentifier, stringOf, tags } from '@isthmus/dicom';
+import {
+  element,
+  keysNotAnswered,
+  matchesIdentifier,
+  privateCreator,
+  privateTag,
+  stringOf,
+} from '@isthmus/dicom';
+import { studyElements, tags, withoutElements } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import {
   canonicalJson,
@@ -338,8 +346,9 @@ async function peerRows(
     let kept = 0;
     for (const original of answer.rows) {
       const row = lay(original);
-      if (!matchesIdentifier(query.matching, row, { absent: 'match' })) continue;
-      for (const tag of keysNotAnswered(query.matching, row)) notApplied.add(tag);
+      const known = withoutUnknown(row);
+      if (!matchesIdentifier(query.matching, known, { absent: 'match' })) continue;
+      for (const tag of keysNotAnswered(query.matching, known)) notApplied.add(tag);
       kept++;
       rows.push({ source: answer.peer.name, local: false, row });
     }
@@ -349,6 +358,20 @@ async function peerRows(
     );
   }
   return { rows, outcomes };
+}
+
+const statusKeys: readonly string[] = [
+  tags.InterpretationStatusID,
+  privateTag(privateCreator.study, studyElements.reportStatus),
+];
+
+/**
+ * The row as the second filter sees it. A status that nobody keeps is no answer to a key, also when a linked cluster
+ * passes on the row of a third party: such a row is kept and marked.
+ */
+function withoutUnknown(row: DataSetJson): DataSetJson {
+  const status = readLinkedFacts(row).reportStatus;
+  return status === '' || status === 'UNKNOWN' ? withoutElements(row, ...statusKeys) : row;
 }
 
 const overlayChunk = 1_000;
@@ -411,8 +434,10 @@ function uniteOutcomes(outcomes: readonly ClusterOutcome[]): readonly ClusterOut
   return Object.values(byCluster);
 }
 
+/** One line per query, whatever it found. */
 function logConflicts(parts: FederationParts, conflicts: readonly IdentityConflict[]): void {
-  for (const conflict of conflicts) {
-    parts.log.warn({ ...conflict }, 'one Study Instance UID, several patients: only one is answered');
-  }
+  const [first] = conflicts;
+  if (!first) return;
+  const facts = { conflicts: conflicts.length, ...first };
+  parts.log.warn(facts, 'one Study Instance UID, several patients: only one is answered');
 }

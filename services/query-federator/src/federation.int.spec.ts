@@ -295,8 +295,10 @@ describe('queries over linked clusters', () => {
       configured('link', 'ORTHANC', link('ORTHANC')),
     );
     let sent: DataSetJson = {};
+    const names: (string | undefined)[] = [];
     north.answerPeers(async function* ({ payload }) {
       sent = payload.identifier;
+      names.push(stringOf(sent, tags.PatientName));
       const row = (uid: string, date: string) => ({
         [tags.StudyInstanceUID]: key('UI', uid),
         [tags.PatientID]: key('LO', 'P1'),
@@ -324,6 +326,40 @@ describe('queries over linked clusters', () => {
     assert.equal(Object.keys(sent).some(isPrivateTag), false);
     assert.equal(sent[tags.IssuerOfPatientID], undefined);
     assert.equal(sent[tags.InterpretationStatusID], undefined);
+    names.length = 0;
+    await north.find({ identifier: { ...studyKeys, [tags.PatientName]: key('PN', 'doe^jane') } });
+    assert.deepEqual(
+      names,
+      ['doe^jane', 'DOE^JANE', 'Doe^Jane'],
+      'letter case is the choice of the third party',
+    );
+  });
+
+  it('[Q5] keeps and marks the rows of a third party also when a linked cluster passes them on', async (t) => {
+    const [north, south] = await Promise.all([startFederator(t, 'north'), startFederator(t, 'south')]);
+    await linkTo(north, 'south');
+    await linkTo(south, 'north');
+    connect(north, { SOUTH: south });
+    await south.append(
+      configured('station', 'ORTHANC', station('ORTHANC', { kind: 'third-party' })),
+      configured('link', 'ORTHANC', link('ORTHANC')),
+      instanceStored({ study: '2.1', sop: '2.1.1' }, 'south'),
+      change('study', '2.1', reportStatus('DICTATED')),
+    );
+    south.answerPeers(async function* () {
+      yield { row: { [tags.StudyInstanceUID]: key('UI', '6.1'), [tags.PatientID]: key('LO', 'P1') } };
+      yield { done: { status: 0 } };
+    });
+    const search = { patientId: 'P1', reportStatus: 'NEW' };
+    const { body } = await north.post('/api/v1/studies:search', search);
+    assert.deepEqual(
+      body.items.map((item: { studyInstanceUid: string; reportStatus: string }) => [
+        item.studyInstanceUid,
+        item.reportStatus,
+      ]),
+      [['6.1', 'UNKNOWN']],
+    );
+    assert.deepEqual(body.clusters[1].keysNotApplied, ['00731001']);
   });
 
   it('[Q14] lays the state known here over rows of a stale peer and filters them again', async (t) => {

@@ -40,7 +40,14 @@ export function createRebuilds(
       const named = projections.find((one) => one.name === name);
       if (!named) return 'unknown';
       if ((await firstSequence(named.stream, eventLog)) > 1) return 'log-shortened';
+      const last = await eventLog.lastSequence(named.stream);
       await named.projection.rebuild();
+      // Another instance may do the folding; this one follows its checkpoint.
+      while (!(await named.projection.waitFor(last, 60_000))) {
+        const { detail = '' } = named.projection.health();
+        const ended = ['halted', 'stopped'].includes(named.projection.state());
+        if (ended) throw new Error(`the rebuild of ${name} came to a halt: ${detail}`);
+      }
       return stateOf(named);
     },
   };

@@ -36,6 +36,8 @@ export interface Answer {
 
 export interface RunningFederator {
   readonly cluster: string;
+  /** What the service was configured with. */
+  readonly environment: { readonly [name: string]: string };
   readonly eventLog: EventLog;
   readonly db: Database<Tables>;
   /** Appends events and waits until both projections and the configuration have them. */
@@ -68,12 +70,13 @@ export async function startFederator(
     poolMax: 6,
     log,
   });
-  const config = readConfig(queryFederatorConfig, {
+  const settings = {
     ISTHMUS_CLUSTER: cluster,
     NATS_URL: servers.natsUrl,
     DATABASE_URL: servers.databaseUrl,
     ...environment,
-  });
+  };
+  const config = readConfig(queryFederatorConfig, settings);
   const running = await startQueryFederator({ config, log, eventLog, db });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= running.stop());
@@ -94,6 +97,7 @@ export async function startFederator(
   const get = async (path: string): Promise<Answer> => read(await fetch(`${running.address}${path}`));
   const federator: RunningFederator = {
     cluster,
+    environment: settings,
     eventLog,
     db,
     stop,

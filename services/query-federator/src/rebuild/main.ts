@@ -4,9 +4,9 @@
  */
 import { connectEventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, readConfig } from '@isthmus/service-kit';
-import { service, startProjections } from './app.ts';
-import { queryFederatorConfig } from './config.ts';
-import { createRebuilds } from './rebuilds.ts';
+import { service, startProjections } from '../app.ts';
+import { queryFederatorConfig } from '../config.ts';
+import { createRebuilds } from '../rebuilds.ts';
 
 const config = readConfig(queryFederatorConfig, process.env);
 const cluster = config.ISTHMUS_CLUSTER;
