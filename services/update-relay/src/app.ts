@@ -18,21 +18,34 @@ import {
   stopInOrder,
   watchConfiguration,
 } from '@isthmus/service-kit';
-import type { Database, Log, Projection } from '@isthmus/service-kit';
+import type {
+  ConfigurationWatch,
+  Database,
+  HttpServer,
+  Log,
+  Metrics,
+  Projection,
+} from '@isthmus/service-kit';
 import { createCommands } from './commands.ts';
+import type { Commands } from './commands.ts';
 import type { UpdateRelayConfig } from './config.ts';
 import { startDelivery } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
 import { addLinkRoutes } from './http-links.ts';
 import { addStudyRoutes } from './http-studies.ts';
 import { startLinkState } from './link-state.ts';
+import type { LinkState } from './link-state.ts';
 import { publishLinkMetrics } from './metrics.ts';
-import { migrations } from './migrations/index.ts';
+import { migrations } from './migrations.ts';
 import { startObjects } from './objects.ts';
-import { applyInstanceEvents, applyStudyEvents, studyProjectionTables } from './projection.ts';
+import type { Objects } from './objects.ts';
 import { readPositions } from './positions.ts';
+import { applyInstanceEvents, applyStudyEvents, studyProjectionTables } from './projection.ts';
 import { startPulls } from './pulls.ts';
+import type { Pulls } from './pulls.ts';
 import { receiveLinkedUpdate } from './receive.ts';
 import { openRoutes } from './routes.ts';
+import type { Routes } from './routes.ts';
 import type { RelayDatabase } from './tables.ts';
 
 export interface UpdateRelayParts {
@@ -46,56 +59,121 @@ export interface UpdateRelayParts {
 export interface UpdateRelay {
   /** Of the HTTP server. */
   readonly address: string;
-  /** Folds both logs anew while serving: states and timeline. Positions, parked updates and known objects stay. */
+  /**
+   * Folds both logs anew while serving: states and timeline. Positions, parked updates and known objects
+   * stay.
+   */
   rebuild(): Promise<void>;
-  /** Stops taking requests, lets what is at work end, then stops in order. Closes neither log nor database. */
+  /**
+   * Stops taking requests, lets what is at work end, then stops in order. Closes neither log nor database.
+   */
   stop(): Promise<void>;
 }
 
+const service = 'update-relay';
 /** How long a write waits for its own projection before it answers 202. */
 const projectionWaitMs = 1_000;
 /** Linked updates taken in at one time: each folds studies and waits for the log. */
 const receivesMax = 8;
 
-/** Decides commands on studies, merges what peers send, and delivers what they are owed. */
+/**
+ * Decides commands on studies, merges what peers send, and delivers what they are owed.
+ *
+ * @throws When the database cannot be migrated or the port is taken; nothing is left running.
+ */
 export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateRelay> {
-  const { config, log, eventLog } = parts;
+  const core = await openCore(parts);
+  const work = startWork(core);
+  const stopAnswering = answerRequests(core, work);
+  let http: HttpServer | undefined;
+  const stop = (): Promise<void> =>
+    stopInOrder(core.log, [
+      ['http', () => http?.stop()],
+      ['requests', stopAnswering],
+      ['pulls', () => work.pulls.stop()],
+      ['objects', () => work.objects.stop()],
+      ['link state', () => work.linkState.stop()],
+      ['delivery', () => work.delivery.stop()],
+      ['studies', () => core.studies.stop()],
+      ['instances', () => core.instances.stop()],
+      ['configuration', () => core.configuration.stop()],
+    ]);
+  try {
+    http = await listen(core, work);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const rebuild = async (): Promise<void> => {
+    // Headers are merged into the rows that the first rebuild makes anew.
+    await core.studies.rebuild();
+    await core.instances.rebuild();
+  };
+  return { address: http.url, rebuild, stop };
+}
+
+/** What everything else stands on: state, routes and the projections that fold it. */
+interface Core {
+  readonly cluster: string;
+  readonly config: UpdateRelayConfig;
+  readonly log: Log;
+  readonly eventLog: EventLog;
+  /** As the kit takes it, and as our own code reads it. */
+  readonly database: Database;
+  readonly db: RelayDatabase;
+  readonly metrics: Metrics;
+  readonly configuration: ConfigurationWatch;
+  readonly routes: Routes;
+  readonly positions: ReadonlyMap<string, number>;
+  readonly studies: Projection;
+  readonly instances: Projection;
+  readonly commands: Commands;
+}
+
+async function openCore({ config, log, eventLog, db: database }: UpdateRelayParts): Promise<Core> {
   const cluster = config.ISTHMUS_CLUSTER;
-  const service = 'update-relay';
-  await migrate(parts.db, service, migrations);
-  const db = parts.db as unknown as RelayDatabase;
-  const metrics = createMetrics({ service, cluster });
-  const configuration = watchConfiguration({ source: eventLog, log });
+  await migrate(database, service, migrations);
+  const db = database as unknown as RelayDatabase;
   const routes = await openRoutes({ db, self: cluster });
   const positions = await readPositions(db);
-
+  const metrics = createMetrics({ service, cluster });
+  const configuration = watchConfiguration({ source: eventLog, log });
+  const common = { db: database, log, source: eventLog, metrics };
   const studies = startProjection({
-    db: parts.db,
-    log,
+    ...common,
     name: 'studies',
-    source: eventLog,
     stream: 'STUDY',
     apply: (tx, events) => applyStudyEvents(tx, events, cluster),
     tables: studyProjectionTables,
-    metrics,
   });
   const instances = startProjection({
-    db: parts.db,
-    log,
+    ...common,
     name: 'instances',
-    source: eventLog,
     stream: 'INSTANCES',
     apply: applyInstanceEvents,
     // Its rows are also what peers told: kept, and merged with what the log says anew.
     tables: [],
-    metrics,
   });
-
   const commands = createCommands({ cluster, db, eventLog, log, attemptsMax: config.COMMAND_ATTEMPTS_MAX });
+  const opened = { cluster, config, log, eventLog, database, db, metrics, configuration, routes, positions };
+  return { ...opened, studies, instances, commands };
+}
+
+/** What goes on by itself. */
+interface Work {
+  readonly objects: Objects;
+  readonly pulls: Pulls;
+  readonly linkState: LinkState;
+  readonly delivery: Delivery;
+}
+
+/** Starts the loops and ties them together: each wakes those whose work it made. */
+function startWork(core: Core): Work {
+  const { cluster, config, log, eventLog, db, configuration, routes, studies, instances } = core;
   const objects = startObjects({
     cluster,
     db,
-    commands,
+    commands: core.commands,
     log,
     limits: { quietMs: config.OBJECTS_QUIET_MS, atMostMs: config.OBJECTS_ANNOUNCE_MAX_MS },
     nextHop: () => routes.forUpdates(),
@@ -106,10 +184,7 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     },
   });
   const pulls = startPulls({
-    cluster,
-    db,
-    eventLog,
-    log,
+    ...{ cluster, db, eventLog, log },
     configuration: () => configuration.current(),
     nextHop: () => routes.forRetrieval(),
     isQuiet: (study) => objects.isQuiet(study),
@@ -120,11 +195,7 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     backoffMaxMs: config.DELIVERY_BACKOFF_MAX_MS,
   });
   const linkState = startLinkState({
-    cluster,
-    configuration,
-    eventLog,
-    routes,
-    log,
+    ...{ cluster, configuration, eventLog, routes, log },
     everyMs: config.LINK_STATE_EVERY_MS,
     timeoutMs: config.LINK_REQUEST_TIMEOUT_MS,
     backoffMaxMs: config.DELIVERY_BACKOFF_MAX_MS,
@@ -136,12 +207,8 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     },
   });
   const delivery = startDelivery({
-    cluster,
-    db,
-    positions,
-    eventLog,
-    configuration,
-    log,
+    ...{ cluster, db, eventLog, configuration, log },
+    positions: core.positions,
     checkpoint: () => studies.checkpoint(),
     health: (peer) => linkState.health(peer),
     askLinkState: (peer) => linkState.askNow(peer),
@@ -158,29 +225,45 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     objects.wake();
     pulls.wake();
   });
+  return { objects, pulls, linkState, delivery };
+}
 
-  const stopAnswering = answerRequests(parts, {
-    receive: (incoming) =>
-      receiveLinkedUpdate(
-        {
-          cluster,
-          db,
-          eventLog,
-          configuration: () => configuration.current(),
-          log,
-          onObjects: () => {
-            objects.wake();
-            pulls.wake();
-          },
-        },
-        incoming,
-      ),
-    linkState: (request) => linkState.answer(request),
-    routes: () => ({ nextHop: routes.forRetrieval() }),
-  });
-  publishLinkMetrics({ metrics, configuration, delivery, linkState, checkpoint: () => studies.checkpoint() });
+/** Answers the edge and the other services of this cluster. */
+function answerRequests(core: Core, work: Work): () => Promise<void> {
+  const { requests } = core.eventLog;
+  const receiving = {
+    ...{ cluster: core.cluster, db: core.db, eventLog: core.eventLog, log: core.log },
+    configuration: () => core.configuration.current(),
+    onObjects: () => {
+      work.objects.wake();
+      work.pulls.wake();
+    },
+  };
+  const stops = [
+    requests.answer<LinkedUpdateReceived, LinkedUpdateAnswer>(
+      requestSubjects.linkedUpdate,
+      ({ payload, attachment }) =>
+        receiveLinkedUpdate(receiving, { ...payload, dataSet: attachment ?? new Uint8Array() }),
+      { concurrencyMax: receivesMax },
+    ),
+    requests.answer<LinkStateRequest, LinkStateAnswer>(requestSubjects.linkState, ({ payload }) =>
+      work.linkState.answer(payload),
+    ),
+    requests.answer<unknown, RoutesAnswer>(requestSubjects.routes, async () => ({
+      nextHop: core.routes.forRetrieval(),
+    })),
+  ];
+  return async () => {
+    await Promise.all(stops.map((stop) => stop()));
+  };
+}
 
-  const http = await startHttp({
+async function listen(core: Core, work: Work): Promise<HttpServer> {
+  const { cluster, config, log, database, db, metrics, studies, instances, commands } = core;
+  const checkpoint = (): number => studies.checkpoint();
+  const { linkState, delivery } = work;
+  publishLinkMetrics({ metrics, configuration: core.configuration, delivery, linkState, checkpoint });
+  return startHttp({
     service,
     cluster,
     host: config.HTTP_HOST,
@@ -189,70 +272,18 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     about: 'Study and patient state: commands, timeline, delivery to linked clusters.',
     metrics,
     ready: readiness({
-      postgres: postgresCheck(parts.db),
+      postgres: postgresCheck(database),
       studies: () => studies.health(),
       instances: () => instances.health(),
-      configuration: () => configuration.isReady(),
+      configuration: () => core.configuration.isReady(),
     }),
     register: (app) => {
-      const idempotency = createIdempotency({ db: parts.db, service });
+      const idempotency = createIdempotency({ db: database, service });
       addStudyRoutes(app, { db, commands, idempotency, projection: studies, projectionWaitMs });
-      addLinkRoutes(app, {
-        cluster,
-        db,
-        configuration: () => configuration.current(),
-        linkState,
-        delivery,
-        checkpoint: () => studies.checkpoint(),
-      });
+      const configuration = (): ReturnType<ConfigurationWatch['current']> => core.configuration.current();
+      addLinkRoutes(app, { cluster, db, configuration, linkState, delivery, checkpoint });
     },
   });
-
-  return {
-    address: http.url,
-    rebuild: () => rebuild(studies, instances),
-    stop: () =>
-      stopInOrder(log, [
-        ['http', () => http.stop()],
-        ['requests', stopAnswering],
-        ['pulls', () => pulls.stop()],
-        ['objects', () => objects.stop()],
-        ['link state', () => linkState.stop()],
-        ['delivery', () => delivery.stop()],
-        ['studies', () => studies.stop()],
-        ['instances', () => instances.stop()],
-        ['configuration', () => configuration.stop()],
-      ]),
-  };
-}
-
-/** Headers are merged into the rows that the first rebuild makes anew. */
-async function rebuild(studies: Projection, instances: Projection): Promise<void> {
-  await studies.rebuild();
-  await instances.rebuild();
-}
-
-interface RelayAnswers {
-  receive(incoming: LinkedUpdateReceived & { readonly dataSet: Uint8Array }): Promise<LinkedUpdateAnswer>;
-  linkState(request: LinkStateRequest): Promise<LinkStateAnswer>;
-  routes(): RoutesAnswer;
-}
-
-function answerRequests({ eventLog }: UpdateRelayParts, answers: RelayAnswers): () => Promise<void> {
-  const stops = [
-    eventLog.requests.answer<LinkedUpdateReceived, LinkedUpdateAnswer>(
-      requestSubjects.linkedUpdate,
-      ({ payload, attachment }) => answers.receive({ ...payload, dataSet: attachment ?? new Uint8Array() }),
-      { concurrencyMax: receivesMax },
-    ),
-    eventLog.requests.answer<LinkStateRequest, LinkStateAnswer>(requestSubjects.linkState, ({ payload }) =>
-      answers.linkState(payload),
-    ),
-    eventLog.requests.answer<unknown, RoutesAnswer>(requestSubjects.routes, async () => answers.routes()),
-  ];
-  return async () => {
-    await Promise.all(stops.map((stop) => stop()));
-  };
 }
 
 export { updateRelayConfig } from './config.ts';

@@ -20,7 +20,10 @@ export interface Addressed {
   readonly path: readonly string[];
 }
 
-/** Peers that this entry goes to: next hops to its holders, all of them for an announcement, never one on its path. */
+/**
+ * Peers that this entry goes to: next hops to its holders, all of them for an announcement, never one on its
+ * path.
+ */
 export function audienceOf(entry: Addressed, facts: RoutingFacts): string[] {
   const candidates = entry.announcement
     ? facts.served
@@ -35,8 +38,8 @@ export function audienceOf(entry: Addressed, facts: RoutingFacts): string[] {
 }
 
 /**
- * The path that an entry travels on with to one peer: whom it passed, us, and everyone else that we serve with it. The
- * peer itself is not on it: who finds itself on a path passes the entry over.
+ * The path that an entry travels on with to one peer: whom it passed, us, and everyone else that we serve
+ * with it. The peer itself is not on it: who finds itself on a path passes the entry over.
  */
 export function onwardPath(
   path: readonly string[],

@@ -1,9 +1,15 @@
 import type { EventEnvelope, ObjectManifest, RegisterMap } from '@isthmus/domain';
 import { isMalformed, parseEvent, parseManifest, parseRegisters, uidPattern } from '@isthmus/domain';
 
-/** One thing that a linked update carries. Kinds may grow: a receiver that meets one it does not know refuses the format. */
+/**
+ * One thing that a linked update carries. Kinds may grow: a receiver that meets one it does not know refuses
+ * the format.
+ */
 export type BatchItem =
-  /** An event as it stands in the sender's log, `path` extended by the sender. `StateMerged` counts as a state. */
+  /**
+   * An event as it stands in the sender's log, `path` extended by the sender. `StateMerged` counts as a
+   * state.
+   */
   | { readonly kind: 'event'; readonly event: EventEnvelope }
   /** Whole state of a study, with the patients of its component. */
   | {
@@ -13,7 +19,9 @@ export type BatchItem =
       readonly patients: { readonly [patientKey: string]: RegisterMap };
       readonly path: readonly string[];
     }
-  /** Objects of a study: all of them or a part; receivers keep the union. Travels before what it belongs to. */
+  /**
+   * Objects of a study: all of them or a part; receivers keep the union. Travels before what it belongs to.
+   */
   | { readonly kind: 'manifest'; readonly manifest: ObjectManifest };
 
 /** What one C-STORE of the class Isthmus Linked Update Storage carries. */
@@ -45,7 +53,10 @@ export const batchLimits = {
 
 export type ParsedBatch = { readonly batch: Batch } | { readonly malformed: string };
 
-/** Reads the JSON of a batch. Checks every item; never throws. The reason names places and rules, never values. */
+/**
+ * Reads the JSON of a batch. Checks every item; never throws. The reason names places and rules, never
+ * values.
+ */
 export function parseBatch(text: string): ParsedBatch {
   let json: unknown;
   try {

@@ -9,7 +9,10 @@ import type { RelayDatabase } from './tables.ts';
 
 /** How a command came. */
 export interface CommandOptions {
-  /** Derived from the Idempotency-Key when there is one: ids of events follow from it, so a retry is the same events. */
+  /**
+   * Derived from the Idempotency-Key when there is one: ids of events follow from it, so a retry is the same
+   * events.
+   */
   readonly commandId?: string;
   /** What the author had seen (stamp inside the ETag): the edit beats it. */
   readonly seen?: string;
@@ -27,7 +30,10 @@ export type CommandOutcome =
     }
   | { readonly refused: Refusal };
 
-/** Others kept writing to the study first. Nothing of this attempt is stored, or a part that a retry completes. */
+/**
+ * Others kept writing to the study first. Nothing of this attempt is stored, or a part that a retry
+ * completes.
+ */
 export class ContendedError extends Error {
   readonly code = 'STUDY_CONTENDED';
   readonly remedy = 'Send the command again.';
@@ -39,8 +45,8 @@ export class ContendedError extends Error {
 
 export interface Commands {
   /**
-   * Folds the study to exactly its last event, decides, and appends on condition that nothing came between; decides again
-   * when something did. Resolves after the log has acknowledged every event.
+   * Folds the study to exactly its last event, decides, and appends on condition that nothing came between;
+   * decides again when something did. Resolves after the log has acknowledged every event.
    *
    * @throws {ContendedError} After `attemptsMax` conflicts.
    * @throws {LogFullError | LogUnavailableError} From the log; a part may be stored, the same command completes it.
@@ -174,8 +180,9 @@ function contextOf(cluster: string, clock: string, now: Date, options: CommandOp
 }
 
 /**
- * With a key, an event's id follows from the key, its type and its aggregate, not from its place among the others: a
- * retry that finds the first of two events done decides only the second, and must not give it the first one's id.
+ * With a key, an event's id follows from the key, its type and its aggregate, not from its place among the
+ * others: a retry that finds the first of two events done decides only the second, and must not give it the
+ * first one's id.
  */
 function withStableId(event: ChangeEvent, commandId: string | undefined): ChangeEvent {
   return commandId === undefined
@@ -209,7 +216,10 @@ function placeOf(
   };
 }
 
-/** Leaves out what an earlier try with the same key has stored already (long ago: the log itself knows two minutes). */
+/**
+ * Leaves out what an earlier try with the same key has stored already (long ago: the log itself knows two
+ * minutes).
+ */
 async function unwritten(
   db: RelayDatabase,
   events: readonly ChangeEvent[],

@@ -25,8 +25,8 @@ export type Composed =
   | { readonly oversized: Unit };
 
 /**
- * Packs the first units, as many as fit, into one C-STORE; a unit whose manifest does not fit is sent as several, the
- * manifest's parts first. Never reorders.
+ * Packs the first units, as many as fit, into one C-STORE; a unit whose manifest does not fit is sent as
+ * several, the manifest's parts first. Never reorders.
  */
 export function compose(units: readonly Unit[], facts: ComposeFacts): Composed {
   for (let count = units.length; count > 0; count = Math.floor(count / 2)) {

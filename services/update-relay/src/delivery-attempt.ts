@@ -20,8 +20,8 @@ const later: ReadonlySet<number> = new Set<number>([
 ]);
 
 /**
- * Judges a status word. Only 0000 says durable; a warning does not. What concerns the peer as a whole (full, not allowed,
- * another format, link off) holds the queue back; everything else concerns the content.
+ * Judges a status word. Only 0000 says durable; a warning does not. What concerns the peer as a whole (full,
+ * not allowed, another format, link off) holds the queue back; everything else concerns the content.
  */
 export function judge(status: number): Verdict {
   if (status === dimseStatus.Success) return 'delivered';
@@ -30,8 +30,8 @@ export function judge(status: number): Verdict {
 }
 
 /**
- * Finds the item that a peer refuses. A refused batch is sent again item by item; an item refused alone is counted, and
- * given up after `refusalsMax` times.
+ * Finds the item that a peer refuses. A refused batch is sent again item by item; an item refused alone is
+ * counted, and given up after `refusalsMax` times.
  */
 export interface Isolation {
   /** How many units the next batch may have. */

@@ -83,7 +83,10 @@ interface Queue {
   done: Promise<void>;
 }
 
-/** Starts one queue per linked cluster. Each follows our effective entries by position; none waits for another. */
+/**
+ * Starts one queue per linked cluster. Each follows our effective entries by position; none waits for
+ * another.
+ */
 export function startDelivery(parts: DeliveryParts): Delivery {
   const { configuration } = parts;
   const statuses = new Map<string, DeliveryStatus>();
@@ -169,11 +172,15 @@ async function run(parts: DeliveryParts, queue: Queue, note: Note): Promise<void
   }
 }
 
-/** The station to send to, as long as the link lets updates out and the peer has shown that it speaks our syntax. */
+/**
+ * The station to send to, as long as the link lets updates out and the peer has shown that it speaks our
+ * syntax.
+ */
 function destination(parts: DeliveryParts, peer: string): Station | undefined {
   const configuration = parts.configuration.current();
   if (!linkAllows(configuration.links.get(peer), 'updates', 'out')) return undefined;
-  // A promiscuous archive would answer success to anything: nothing leaves before the peer answered Link State.
+  // A promiscuous archive would answer success to anything: nothing leaves before the peer answered Link
+  // State.
   return parts.health(peer).answered ? stationOfPeer(configuration, peer) : undefined;
 }
 
@@ -209,7 +216,7 @@ async function sendOnce(parts: DeliveryParts, queue: Queue, note: Note): Promise
     return 'sent';
   }
   for (const shipment of composed.shipments) {
-    const answer = await ship(parts, station, shipment);
+    const answer = await ship(parts, station, shipment, queue.stopping.signal);
     const outcome = await settleAnswer(parts, queue, work, shipment, answer, note);
     if (outcome !== 'sent') return outcome;
   }
@@ -234,7 +241,12 @@ async function passOver(
   return parts.checkpoint() > work.upto ? 'sent' : 'idle';
 }
 
-async function ship(parts: DeliveryParts, station: Station, shipment: Shipment): Promise<DimseStoreAnswer> {
+async function ship(
+  parts: DeliveryParts,
+  station: Station,
+  shipment: Shipment,
+  signal: AbortSignal,
+): Promise<DimseStoreAnswer> {
   const { update } = shipment;
   const request: DimseStoreRequest = {
     aeTitle: station.aeTitle,
@@ -249,6 +261,7 @@ async function ship(parts: DeliveryParts, station: Station, shipment: Shipment):
     {
       timeoutMs: parts.timeoutMs + 1_000,
       attachment: update.bytes,
+      signal,
     },
   );
 }

@@ -13,7 +13,10 @@ interface Timing {
   lastFlush: number | undefined;
 }
 
-/** When to tell of a study's objects: at once for a lone object on a quiet study, coalesced while objects keep coming. */
+/**
+ * When to tell of a study's objects: at once for a lone object on a quiet study, coalesced while objects keep
+ * coming.
+ */
 export interface FlushTimes {
   /** A change of the study was seen. `version` tells changes apart. */
   changed(study: string, version: number, now: number): void;

@@ -8,7 +8,9 @@ import {
 } from '@isthmus/domain';
 import type { ChangeEvent, EventEnvelope, RegisterMap } from '@isthmus/domain';
 
-/** Where an event belongs, when it is a change to a study or a patient; other events of the log are not ours. */
+/**
+ * Where an event belongs, when it is a change to a study or a patient; other events of the log are not ours.
+ */
 export function changeOf(event: EventEnvelope): ChangeEvent | undefined {
   const data = event.data as { aggregate?: unknown; registers?: unknown } | null;
   if (typeof data !== 'object' || data === null) return undefined;
@@ -18,8 +20,8 @@ export function changeOf(event: EventEnvelope): ChangeEvent | undefined {
 }
 
 /**
- * Merges one log entry whose id is new to its aggregate. An event is effective because it is the first with its id; a
- * whole state only when merging it changed something (design.md 3).
+ * Merges one log entry whose id is new to its aggregate. An event is effective because it is the first with
+ * its id; a whole state only when merging it changed something (design.md 3).
  */
 export function foldEntry(
   state: RegisterMap,
@@ -38,10 +40,10 @@ export interface Consequences {
 }
 
 /**
- * Compares a study before and after one entry. Somebody who became a holder is owed the state by way of the next hop; so
- * is every holder when the study became another patient's, who may never have heard of that patient. An entry of ours
- * in `holders` that came back from outside and contradicts the disk must be said anew; a changed object set must be
- * compared with what we have.
+ * Compares a study before and after one entry. Somebody who became a holder is owed the state by way of the
+ * next hop; so is every holder when the study became another patient's, who may never have heard of that
+ * patient. An entry of ours in `holders` that came back from outside and contradicts the disk must be said
+ * anew; a changed object set must be compared with what we have.
  */
 export function consequencesOf(
   before: RegisterMap,

@@ -86,7 +86,10 @@ function studyOf(uid: string): string {
   return uid;
 }
 
-/** Carries a command out and answers with the study as it then is: 200, or 202 when our own reading is not there yet. */
+/**
+ * Carries a command out and answers with the study as it then is: 200, or 202 when our own reading is not
+ * there yet.
+ */
 async function write(
   command: StudyCommand,
   request: FastifyRequest,
@@ -143,7 +146,8 @@ async function readStudy(
   const key = patientKeyOf(study) ?? '';
   const patient: RegisterMap = (await readPatients(db, [key])).get(key)?.registers ?? {};
   const counted = await sql<{ instances: number; modalities: string[] | null }>`
-    select count(*) as instances, array_agg(distinct modality order by modality) filter (where modality <> '') as modalities
+    select count(*) as instances,
+      array_agg(distinct modality order by modality) filter (where modality <> '') as modalities
     from objects where study = ${uid}`.execute(db);
   const { instances = 0, modalities } = counted.rows[0] ?? { modalities: null };
   const view = studyView(study, Object.fromEntries([[key, patient]]));

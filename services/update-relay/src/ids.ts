@@ -7,12 +7,16 @@ export function newUuid(nowMs: number = Date.now()): string {
   return formatUuid(bytes, 7);
 }
 
-/** A UUIDv8 (RFC 9562 §5.8) from the SHA-256 of the parts: the same parts give the same id, in any process. */
+/**
+ * A UUIDv8 (RFC 9562 §5.8) from the SHA-256 of the parts: the same parts give the same id, in any process.
+ */
 export function derivedUuid(...parts: readonly string[]): string {
   return formatUuid(createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 16), 8);
 }
 
-/** A UID under 2.25 (PS3.5 B.2) from a SHA-256. The version bits are not set: it names content, not a UUID. */
+/**
+ * A UID under 2.25 (PS3.5 B.2) from a SHA-256. The version bits are not set: it names content, not a UUID.
+ */
 export function derivedUid(content: string | Buffer): string {
   const head = createHash('sha256').update(content).digest('hex').slice(0, 32);
   return `2.25.${BigInt(`0x${head}`)}`;

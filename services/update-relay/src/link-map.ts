@@ -52,8 +52,9 @@ export function ownLinks(configuration: Configuration): Omit<LinkStateEntry, 've
 }
 
 /**
- * Next hop towards every cluster over links that carry updates in that direction, by fewest links; among equals the
- * peer whose name comes first. A direction counts when the one sends and the other takes, or was never heard of.
+ * Next hop towards every cluster over links that carry updates in that direction, by fewest links; among
+ * equals the peer whose name comes first. A direction counts when the one sends and the other takes, or was
+ * never heard of.
  */
 export function updateHops(self: string, map: LinkStateMap): { [cluster: string]: string } {
   const entry = (cluster: string): LinkStateEntry | undefined =>

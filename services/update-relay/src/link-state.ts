@@ -82,7 +82,9 @@ interface Asking {
   readonly done: Promise<void>;
 }
 
-/** Asks every linked cluster for its Link State, every few seconds and at once after news, and answers theirs. */
+/**
+ * Asks every linked cluster for its Link State, every few seconds and at once after news, and answers theirs.
+ */
 export function startLinkState(parts: LinkStateParts): LinkState {
   const { cluster, configuration, routes, log } = parts;
   const known = new Map<string, PeerHealth>();

@@ -35,8 +35,9 @@ export interface EncodedUpdate {
 const summaryItemsMax = 32;
 
 /**
- * Writes a batch as the data set of one Isthmus Linked Update (docs/CONFORMANCE.md): readable header elements, then the
- * JSON payload, plain up to 64 KiB and deflated (RFC 1951) above, with length and SHA-256 of the JSON.
+ * Writes a batch as the data set of one Isthmus Linked Update (docs/CONFORMANCE.md): readable header
+ * elements, then the JSON payload, plain up to 64 KiB and deflated (RFC 1951) above, with length and SHA-256
+ * of the JSON.
  *
  * @returns `tooLarge` when it would not fit through NATS, or would inflate beyond the receiver's bound; send less.
  */
@@ -103,12 +104,18 @@ function facts(item: BatchItem): { study?: string; type: string; origin: string 
   }
 }
 
-/** A linked update as it was read, or the status word that refuses it, with a comment of 64 characters at most. */
+/**
+ * A linked update as it was read, or the status word that refuses it, with a comment of 64 characters at
+ * most.
+ */
 export type DecodedUpdate =
   | { readonly batch: Batch; readonly sopInstanceUid: string | undefined }
   | { readonly status: number; readonly errorComment: string };
 
-/** Reads the data set of a linked update. Checks format, length, hash and every item; never throws on what a peer sent. */
+/**
+ * Reads the data set of a linked update. Checks format, length, hash and every item; never throws on what a
+ * peer sent.
+ */
 export function decodeLinkedUpdate(bytes: Buffer, transferSyntaxUid: string): DecodedUpdate {
   let dataSet: DataSetJson;
   try {

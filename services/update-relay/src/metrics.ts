@@ -4,7 +4,10 @@ import type { Delivery } from './delivery.ts';
 import type { LinkState } from './link-state.ts';
 import { clusterPeers } from './link-state.ts';
 
-/** Publishes, per peer, what an operator alarms on: reachable or not, how far behind, how often it failed in a row. */
+/**
+ * Publishes, per peer, what an operator alarms on: reachable or not, how far behind, how often it failed in a
+ * row.
+ */
 export function publishLinkMetrics(parts: {
   readonly metrics: Metrics;
   readonly configuration: ConfigurationWatch;

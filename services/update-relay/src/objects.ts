@@ -47,8 +47,9 @@ const roundMax = 500;
 const idleMs = 30_000;
 
 /**
- * Tells the federation what this cluster has of each study: `HolderChanged` when our copy changed, `StudyObjectsChanged` when
- * objects of ours are in no manifest yet. `objects_dirty` rows, written by the projections, are the durable to-do list.
+ * Tells the federation what this cluster has of each study: `HolderChanged` when our copy changed,
+ * `StudyObjectsChanged` when objects of ours are in no manifest yet. `objects_dirty` rows, written by the
+ * projections, are the durable to-do list.
  */
 export function startObjects(parts: ObjectsParts): Objects {
   const { log } = parts;
@@ -191,8 +192,9 @@ function isComplete(objects: ObjectSet, study: RegisterMap): boolean {
 }
 
 /**
- * An object of ours that is in no manifest is told of by us. A union of manifests that nobody announced as a whole (two
- * clusters added objects at once) is told of by the home, or by any holder when the home holds nothing.
+ * An object of ours that is in no manifest is told of by us. A union of manifests that nobody announced as a
+ * whole (two clusters added objects at once) is told of by the home, or by any holder when the home holds
+ * nothing.
  */
 function mustAnnounce(objects: ObjectSet, study: RegisterMap, cluster: string): boolean {
   if (objects.unannounced > 0) return true;

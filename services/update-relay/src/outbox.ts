@@ -52,8 +52,9 @@ interface EntryRow {
 }
 
 /**
- * Reads what a peer is to get, filter and states as of one moment (a snapshot), at or after the checkpoint: an entry that
- * is passed over now because nobody behind the peer holds its study is made good by `state_due` when somebody does.
+ * Reads what a peer is to get, filter and states as of one moment (a snapshot), at or after the checkpoint:
+ * an entry that is passed over now because nobody behind the peer holds its study is made good by `state_due`
+ * when somebody does.
  */
 export async function readWork(db: RelayDatabase, options: ReadOptions): Promise<Work> {
   return db
@@ -177,7 +178,10 @@ async function readReplays(tx: RelayTransaction, peer: string): Promise<Unit[]> 
   return found.rows.map(({ id, item }) => ({ item, manifest: undefined, source: { kind: 'parked', id } }));
 }
 
-/** Gives everything that names an object set the set itself: all objects known of the study, here and elsewhere. */
+/**
+ * Gives everything that names an object set the set itself: all objects known of the study, here and
+ * elsewhere.
+ */
 async function withManifests(tx: RelayTransaction, units: readonly Unit[]): Promise<Unit[]> {
   const studies = new Set(units.flatMap((unit) => announcingStudy(unit.item) ?? []));
   if (studies.size === 0) return [...units];

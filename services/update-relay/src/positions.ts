@@ -11,8 +11,8 @@ export async function readPositions(db: RelayDatabase): Promise<ReadonlyMap<stri
 }
 
 /**
- * Notes, in one transaction, that a peer is done with these units: acknowledged, or parked for the reason given. Debts
- * that grew meanwhile stay.
+ * Notes, in one transaction, that a peer is done with these units: acknowledged, or parked for the reason
+ * given. Debts that grew meanwhile stay.
  */
 export async function settle(
   db: RelayDatabase,

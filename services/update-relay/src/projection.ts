@@ -6,7 +6,10 @@ import { holdRows, writeDirty, writePatients, writeStateDue, writeStudies } from
 import { columnText } from './tables.ts';
 import type { RelayTransaction } from './tables.ts';
 
-/** Tables that a rebuild of the STUDY projection empties. What peers told (`objects`) and positions are no fold of the log. */
+/**
+ * Tables that a rebuild of the STUDY projection empties. What peers told (`objects`) and positions are no
+ * fold of the log.
+ */
 export const studyProjectionTables = ['study_state', 'patient_state', 'entries'] as const;
 
 interface Entry {
@@ -18,8 +21,8 @@ interface Entry {
 }
 
 /**
- * Folds a batch of the STUDY log: states, timeline, and what follows from them (states that peers are owed, studies to
- * look at). All in the caller's transaction, which holds the checkpoint too.
+ * Folds a batch of the STUDY log: states, timeline, and what follows from them (states that peers are owed,
+ * studies to look at). All in the caller's transaction, which holds the checkpoint too.
  */
 export async function applyStudyEvents(
   tx: RelayTransaction,
@@ -107,8 +110,8 @@ async function writeEntries(
 }
 
 /**
- * Folds a batch of the INSTANCES log: the study's object set, and the registers of rank 0 that headers give. A copy from a
- * linked cluster counts as announced: who had the object first has told of it.
+ * Folds a batch of the INSTANCES log: the study's object set, and the registers of rank 0 that headers give.
+ * A copy from a linked cluster counts as announced: who had the object first has told of it.
  */
 export async function applyInstanceEvents(
   tx: RelayTransaction,

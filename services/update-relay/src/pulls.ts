@@ -51,8 +51,8 @@ const silenceMs = 20_000;
 const idleMs = 30_000;
 
 /**
- * Brings objects that manifests name and this cluster lacks, for studies that it holds. `pulls` rows are the durable to-do
- * list: a row goes when nothing is missing any more, or when we no longer hold the study.
+ * Brings objects that manifests name and this cluster lacks, for studies that it holds. `pulls` rows are the
+ * durable to-do list: a row goes when nothing is missing any more, or when we no longer hold the study.
  */
 export function startPulls(parts: PullsParts): Pulls {
   const { log } = parts;
@@ -178,8 +178,8 @@ async function missingSeries(
 }
 
 /**
- * Where to pull from, best first: by way of whoever told of the objects, then complete holders, the home first among them.
- * Nothing comes from a peer whose updates we do not take.
+ * Where to pull from, best first: by way of whoever told of the objects, then complete holders, the home
+ * first among them. Nothing comes from a peer whose updates we do not take.
  */
 function sourcesFor(
   parts: PullsParts,

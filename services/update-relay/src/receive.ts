@@ -46,11 +46,12 @@ export interface Incoming extends LinkedUpdateReceived {
 }
 
 /**
- * Takes in a linked update: checks who sends and what, stores manifests, appends what is new to this cluster, and answers
- * success only after the log has acknowledged every event. A repeat appends nothing.
+ * Takes in a linked update: checks who sends and what, stores manifests, appends what is new to this cluster,
+ * and answers success only after the log has acknowledged every event. A repeat appends nothing.
  *
- * Status: 0000 durable · A700 log full · A900 not what it claims to be · C102 format · C104 link off · 0124 not a linked
- * cluster · 0110 a passing failure of ours. After any other than 0000 a part may be stored: the same batch completes it.
+ * Status: 0000 durable · A700 log full · A900 not what it claims to be · C102 format · C104 link off · 0124
+ * not a linked cluster · 0110 a passing failure of ours. After any other than 0000 a part may be stored: the
+ * same batch completes it.
  */
 export async function receiveLinkedUpdate(
   parts: ReceiveParts,
@@ -103,7 +104,9 @@ export async function receiveLinkedUpdate(
   }
 }
 
-/** The cluster that sends under this AE title over a link that lets it, or the status word that refuses it. */
+/**
+ * The cluster that sends under this AE title over a link that lets it, or the status word that refuses it.
+ */
 function senderOf(configuration: Configuration, callingAeTitle: string): string | number {
   const station = stationOfAeTitle(configuration, callingAeTitle);
   if (station?.kind !== 'cluster' || station.cluster === undefined) return dimseStatus.NotAuthorised;
@@ -148,7 +151,8 @@ async function eventsToAppend(parts: ReceiveParts, batch: Batch): Promise<Change
   for (const item of batch.items) {
     if (item.kind === 'manifest') continue;
     const path = item.kind === 'event' ? item.event.path : item.path;
-    // What passed us once is in our log; only whole states may have to come back, and they come with a fresh path.
+    // What passed us once is in our log; only whole states may have to come back, and they come with a fresh
+    // path.
     if (path.includes(parts.cluster)) continue;
     if (item.kind === 'state') {
       for (const [key, registers] of Object.entries(item.patients)) {
@@ -175,7 +179,10 @@ function identity(subject: string, id: string): string {
   return JSON.stringify([columnText(subject), columnText(id)]);
 }
 
-/** Ids that the timeline has already. What the projection has not folded yet is appended again, and ignored when folded. */
+/**
+ * Ids that the timeline has already. What the projection has not folded yet is appended again, and ignored
+ * when folded.
+ */
 async function knownEvents(db: RelayDatabase, items: readonly BatchItem[]): Promise<Set<string>> {
   const events = items.flatMap((item) => (item.kind === 'event' ? [item.event] : []));
   if (events.length === 0) return new Set();
@@ -250,8 +257,8 @@ function stateMerger(parts: ReceiveParts): StateMerger {
 }
 
 /**
- * Adds the objects that manifests name to those known. Studies of which we hold a part are then looked at: what is missing
- * is pulled from who told us.
+ * Adds the objects that manifests name to those known. Studies of which we hold a part are then looked at:
+ * what is missing is pulled from who told us.
  *
  * @returns Whether any object was new.
  */
@@ -267,7 +274,8 @@ async function storeManifests(
   const unique = [
     ...new Map(objects.map((object) => [`${object.study} ${object.sopInstanceUid}`, object])).values(),
   ];
-  // In the order of the other writer of objects (`projection.ts`), so that neither waits for the other in a circle.
+  // In the order of the other writer of objects (`projection.ts`), so that neither waits for the other in a
+  // circle.
   unique.sort((a, b) => (`${a.study} ${a.sopInstanceUid}` < `${b.study} ${b.sopInstanceUid}` ? -1 : 1));
   const column = (of: (object: (typeof unique)[number]) => string): string[] => unique.map(of);
   return db.transaction().execute(async (tx) => {
@@ -282,7 +290,8 @@ async function storeManifests(
       returning study, (xmax = 0) as fresh`.execute(tx);
     const fresh = [...new Set(stored.rows.filter((row) => row.fresh).map((row) => row.study))].sort();
     if (fresh.length === 0) return false;
-    await sql`insert into objects_dirty (study, header_changed) select study, false from unnest(${fresh}::text[]) as n (study)
+    await sql`insert into objects_dirty (study, header_changed)
+      select study, false from unnest(${fresh}::text[]) as n (study)
       on conflict (study) do update set version = nextval('due_version')`.execute(tx);
     await sql`insert into pulls (study, peer)
       select study, ${peer} from unnest(${fresh}::text[]) as n (study)

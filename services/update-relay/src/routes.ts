@@ -58,7 +58,8 @@ export async function openRoutes(parts: {
           .onConflict((conflict) => conflict.column('cluster').doUpdateSet({ version, entry: value }))
           .execute();
       }
-      // Waits for projections that read the old routes, and makes the next ones wait: none misses a changed route.
+      // Waits for projections that read the old routes, and makes the next ones wait: none misses a changed
+      // route.
       const before = await sql<{ next_hop: { [cluster: string]: string } }>`
         select next_hop from routes for update`.execute(tx);
       const was = before.rows[0]?.next_hop ?? {};

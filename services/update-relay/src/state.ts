@@ -14,7 +14,9 @@ import { changeOf } from './fold.ts';
 import { columnText } from './tables.ts';
 import type { RelayDatabase, RelayTransaction } from './tables.ts';
 
-/** State of one aggregate, and the last sequence of its subject that is in it: what to expect when appending. */
+/**
+ * State of one aggregate, and the last sequence of its subject that is in it: what to expect when appending.
+ */
 export interface Folded {
   readonly registers: RegisterMap;
   readonly lastSequence: number;
@@ -22,7 +24,10 @@ export interface Folded {
 
 const nothing: Folded = { registers: {}, lastSequence: 0 };
 
-/** A study as of the newest event of its subject: the projected row, and whatever the projection has not folded yet. */
+/**
+ * A study as of the newest event of its subject: the projected row, and whatever the projection has not
+ * folded yet.
+ */
 export async function foldStudy(db: RelayDatabase, eventLog: EventLog, uid: string): Promise<Folded> {
   return catchUp(eventLog, studySubject(uid), (await readStudies(db, [uid])).get(uid));
 }
@@ -87,8 +92,8 @@ export function patientKeyOf(study: RegisterMap): string | undefined {
 }
 
 /**
- * What an ETag of a study says: the greatest stamp in it, which an edit made after seeing it must beat, and a digest of
- * what was seen. Without the quotation marks.
+ * What an ETag of a study says: the greatest stamp in it, which an edit made after seeing it must beat, and a
+ * digest of what was seen. Without the quotation marks.
  */
 export function stampOf(study: RegisterMap, patient: RegisterMap): string {
   const stamp = greatestStamp(study, greatestStamp(patient, ''));

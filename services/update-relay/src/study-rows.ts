@@ -13,8 +13,8 @@ export interface HeldRow {
 type Row = { id: string; registers: RegisterMap; last_sequence: number };
 
 /**
- * Locks study rows and then patient rows, each in order of their key, making those that are not there. Both projections
- * come through here, so that they never wait for each other in a circle.
+ * Locks study rows and then patient rows, each in order of their key, making those that are not there. Both
+ * projections come through here, so that they never wait for each other in a circle.
  */
 export async function holdRows(
   tx: RelayTransaction,
@@ -58,7 +58,8 @@ export async function writeStudies(
       last: row.lastSequence,
       digest: digest(row.registers),
       patient: patient ? columnText(patientKey(patient.id, patient.issuer)) : null,
-      holders: JSON.stringify(holdersOf(row.registers).map(columnText)),
+      // Names come from peers: what is no cluster id has no route, and no place in an index.
+      holders: JSON.stringify(holdersOf(row.registers).filter((name) => /^[a-z][a-z0-9-]{0,31}$/.test(name))),
     };
   });
   await sql`update study_state as s set registers = n.registers::json, last_sequence = n.last, digest = n.digest,

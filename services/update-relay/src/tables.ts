@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { EventEnvelope, RegisterMap } from '@isthmus/domain';
 import type { Kysely, Transaction } from 'kysely';
 import type { BatchItem } from './batch.ts';
@@ -37,7 +38,9 @@ export interface EntriesTable {
   recorded_at: Date;
 }
 
-/** Every object that is known of a study, here or elsewhere: the set only grows. Its rows are the manifest. */
+/**
+ * Every object that is known of a study, here or elsewhere: the set only grows. Its rows are the manifest.
+ */
 export interface ObjectsTable {
   study: string;
   sop: string;
@@ -129,10 +132,15 @@ export interface RelayTables {
 export type RelayDatabase = Kysely<RelayTables>;
 export type RelayTransaction = Transaction<RelayTables>;
 
+/** Longest text that an index takes without thought: an index entry may have 2,704 bytes. */
+const columnCharactersMax = 512;
+
 /**
- * Text as a PostgreSQL column can keep it: NUL, which `text` refuses, becomes U+FFFD. Only columns that are searched
- * need this; events and registers are kept in `json` columns, which keep every string as it is.
+ * Text as an indexed PostgreSQL column can keep it: NUL and lone surrogates, which `text` refuses, become
+ * U+FFFD, and what is too long for an index becomes its hash. Peers may send any text; none of it may stop a
+ * projection. Events and registers are kept in `json` columns, which keep every string as it is.
  */
 export function columnText(text: string): string {
-  return text.replaceAll('\0', '\uFFFD');
+  if (text.length > columnCharactersMax) return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  return text.toWellFormed().replaceAll('\0', '\uFFFD');
 }

@@ -27,7 +27,7 @@ function crossingsOf(federation: Federation, type: string): string[] {
 }
 
 describe('three clusters', { concurrency: false }, () => {
-  it('[U7] a change crosses a hub that holds nothing, and back; the hub keeps the state and pulls nothing', async (t) => {
+  it('[U7] a change crosses a hub that holds nothing, both ways; the hub keeps the state, no objects', async (t) => {
     const federation = await startFederation(
       t,
       ['north', 'south', 'hub'],

@@ -57,8 +57,8 @@ export interface Bridge {
 }
 
 /**
- * Stands for the DIMSE edges and the network between clusters: takes `dimse.store`, `dimse.find` and `dimse.retrieve` of one cluster
- * to `relay.receive` and `relay.link-state` of another, as told.
+ * Stands for the DIMSE edges and the network between clusters: takes `dimse.store`, `dimse.find` and
+ * `dimse.retrieve` of one cluster to `relay.receive` and `relay.link-state` of another, as told.
  */
 export function createBridge(): Bridge {
   const ends = new Map<string, BridgeEnd>();

@@ -84,7 +84,8 @@ const stationDefaults = {
 };
 
 /**
- * Starts clusters that are linked in pairs, and waits until every relay has answered Link State over every link.
+ * Starts clusters that are linked in pairs, and waits until every relay has answered Link State over every
+ * link.
  * @param settings - Of every relay, beside short intervals.
  */
 export async function startFederation(
@@ -147,7 +148,7 @@ async function startCluster(test: TestContextLike, id: string, shared: Shared): 
   const log = createLog({
     service: 'update-relay',
     cluster: id,
-    level: (process.env['TEST_LOG'] ?? 'silent') as 'silent',
+    level: 'silent',
   });
   const eventLog: EventLog = await connectEventLog({
     servers: servers.natsUrl,

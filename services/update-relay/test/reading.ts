@@ -77,7 +77,9 @@ export async function shareStudy(
   await untilSettled(federation, all, uid);
 }
 
-/** Waits until no cluster has anything to fold, to tell, to pull or to send, and it stays so over a few looks. */
+/**
+ * Waits until no cluster has anything to fold, to tell, to pull or to send, and it stays so over a few looks.
+ */
 export async function untilIdle(federation: Federation, names: readonly string[]): Promise<void> {
   let idle = 0;
   let crossings = -1;

@@ -2,8 +2,8 @@ import type { Migration } from '@isthmus/service-kit';
 import { sql } from 'kysely';
 
 /**
- * Registers and events are `json`, not `jsonb`: they come from other clusters and may hold `\u0000` or numbers that
- * `jsonb` refuses or changes, and nothing is ever searched inside them.
+ * Registers and events are `json`, not `jsonb`: they come from other clusters and may hold `\u0000` or
+ * numbers that `jsonb` refuses or changes, and nothing is ever searched inside them.
  */
 export const state0001: Migration = {
   name: '0001-state',
