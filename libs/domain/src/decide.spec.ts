@@ -66,7 +66,20 @@ describe('deciding a report status', () => {
     assert.equal(north.shows().reportStatus, 'DICTATED');
     assert.equal(north.shows().reports.length, 2);
   });
-  it('shows UNKNOWN for a study without reports, and takes UNKNOWN for one as done', () => {
+  it('[Q3] shows NEW for a study without reports that has its home in a cluster of ours', () => {
+    const north = given();
+    north.does({
+      type: 'RecordHolding',
+      studyInstanceUid,
+      holds: true,
+      complete: true,
+      instanceCount: 1,
+      scope: 'full',
+    });
+    assert.equal(north.shows().homeCluster, 'north');
+    assert.equal(north.shows().reportStatus, 'NEW');
+  });
+  it('[Q7] shows UNKNOWN for a study without reports or home, and takes UNKNOWN for one as done', () => {
     const north = given();
     assert.equal(north.shows().reportStatus, 'UNKNOWN');
     assert.deepEqual(north.does(reportStatus('UNKNOWN')), []);

@@ -1,5 +1,5 @@
 import { compareText, own } from './canonical.ts';
-import { lwwRegister, mapEntries, registerText } from './holders.ts';
+import { homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
 import { mergeRegisters } from './merge.ts';
 import type { JsonValue, LwwRegister, MapRegister, RegisterMap } from './registers.ts';
 
@@ -148,12 +148,15 @@ function lastApproved(revisions: readonly Revision[]): Report['lastApproved'] {
   return { revision: newest.revision, by, at, reportId };
 }
 
-/** The study's report status: that of its least advanced report; UNKNOWN when it has none. */
+/**
+ * The study's report status: that of its least advanced report. A study without a report is NEW when a cluster of ours
+ * is its home, since that one would know; from elsewhere it is UNKNOWN.
+ */
 export function studyReportStatus(study: RegisterMap): ReportStatus {
   const [least] = reportsOf(study)
     .map(({ status }) => status)
     .sort((a, b) => statusRank(a) - statusRank(b));
-  return least ?? 'UNKNOWN';
+  return least ?? (homeOf(study) === undefined ? 'UNKNOWN' : 'NEW');
 }
 
 /** The change that sets these revisions of a report. */
