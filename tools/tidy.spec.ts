@@ -12,13 +12,13 @@ const sources = files('{libs,services,deploy,bench,e2e,tools}/**/*.ts');
 const texts = [...files('*.md'), ...files('{docs,libs,services,deploy,bench,e2e,tools}/**/*.md')];
 
 describe('the house is tidy', () => {
-  it('has no file over 500 lines and no line over 120 characters', () => {
+  it('has no file over 500 lines and no line over 140 characters', () => {
     const long: string[] = [];
     for (const file of sources) {
       const lines = read(file).split('\n');
       if (lines.length > 501) long.push(`${file}: ${lines.length} lines`);
       lines.forEach((line, index) => {
-        if (line.length > 120) long.push(`${file}:${index + 1}: ${line.length} characters`);
+        if (line.length > 140) long.push(`${file}:${index + 1}: ${line.length} characters`);
       });
     }
     assert.deepEqual(long, []);
@@ -26,7 +26,9 @@ describe('the house is tidy', () => {
 
   it('has no room for odds and ends, and one barrel per library', () => {
     const folders = new Set(sources.map((file) => dirname(file)));
-    const vague = [...folders].filter((folder) => /\/(utils?|common|helpers?|shared|misc)(\/|$)/.test(folder));
+    const vague = [...folders].filter((folder) =>
+      /\/(utils?|common|helpers?|shared|misc)(\/|$)/.test(folder),
+    );
     const barrels = sources.filter((file) => basename(file) === 'index.ts');
     const misplaced = barrels.filter((file) => !/^(libs\/[a-z-]+|bench|e2e)\/src\/index\.ts$/.test(file));
     assert.deepEqual([...vague, ...misplaced], []);
@@ -35,14 +37,19 @@ describe('the house is tidy', () => {
   });
 
   it('leaves no unfinished business in the code', () => {
-    const marks = sources.filter((file) => file !== 'tools/tidy.spec.ts' && /\b(FIXME|TODO|XXX|HACK)\b/.test(read(file)));
+    const marks = sources.filter(
+      (file) => file !== 'tools/tidy.spec.ts' && /\b(FIXME|TODO|XXX|HACK)\b/.test(read(file)),
+    );
     const narrowed = sources.filter((file) => /\b(it|describe|test)\.only\(/.test(read(file)));
     assert.deepEqual([...marks, ...narrowed], []);
   });
 
   it('keeps the core pure: no clock, no randomness, no input or output', () => {
-    const core = sources.filter((file) => /^libs\/(dicom|domain)\/src\//.test(file) && !file.endsWith('.spec.ts'));
-    const impure = /Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|from 'node:(fs|net|http|child_process)/;
+    const core = sources.filter(
+      (file) => /^libs\/(dicom|domain)\/src\//.test(file) && !file.endsWith('.spec.ts'),
+    );
+    const impure =
+      /Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|from 'node:(fs|net|http|child_process)/;
     assert.deepEqual(
       core.filter((file) => impure.test(read(file))),
       [],
@@ -65,7 +72,9 @@ describe('the house is tidy', () => {
       const prose = read(file).replace(/```[\s\S]*?```/g, '');
       return prose.match(/^# /gm)?.length !== 1;
     });
-    const rooms = [...files('libs/*/package.json'), ...files('services/*/package.json')].map((file) => dirname(file));
+    const rooms = [...files('libs/*/package.json'), ...files('services/*/package.json')].map((file) =>
+      dirname(file),
+    );
     assert.deepEqual([...untitled, ...rooms.filter((room) => !existsSync(`${root}/${room}/README.md`))], []);
   });
 

@@ -1,5 +1,6 @@
 /**
- * Tells whether `text` can be an AE title: 1 to 16 printable ASCII characters, no backslash, not all spaces (PS3.5 6.2).
+ * Tells whether `text` can be an AE title: 1 to 16 printable ASCII characters, no backslash, not all spaces (PS3.5
+ * 6.2).
  * Leading and trailing spaces, which do not count, must have been removed: a title has one spelling here.
  */
 export function isAeTitle(text: unknown): text is string {

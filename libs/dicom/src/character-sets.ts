@@ -18,9 +18,9 @@ const keyLengthMax = 200;
 
 /**
  * The character set that Specific Character Set (0008,0005) names (PS3.3 C.12.1.1.2): the default repertoire, ISO_IR
- * 100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166, their ISO 2022 forms with IR 87, 159, 149 and 58, ISO_IR 192,
- * GB18030 and GBK. Common misspellings are understood. An unknown one, or bytes above 7F under the default repertoire,
- * are read as ISO_IR 100: a wrong letter that can be seen beats an object that cannot be filed.
+ * 100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166, their ISO 2022 forms with IR 87, 159, 149 and 58,
+ * ISO_IR 192, GB18030 and GBK. Common misspellings are understood. An unknown one, or bytes above 7F under the
+ * default repertoire, are read as ISO_IR 100: a wrong letter that can be seen beats an object that cannot be filed.
  */
 export function characterSetOf(values: readonly string[]): CharacterSet {
   const key = values.join('\\');

@@ -15,10 +15,11 @@ export function isTemporalVr(vr: string): vr is TemporalVr {
 }
 
 /**
- * Single value and range matching of dates and times: `A`, `A-B`, `A-`, `-B`, bounds included (PS3.4 C.2.2.2.5). A value
- * means the whole time that its precision leaves open: the time `10` is 10:00 to 10:59:59.999999, and it matches what
- * lies within. Dates `2020.01.31` and times `10:15:00` of ACR-NEMA are understood. Date times with an offset from UTC are
- * compared in UTC, those without as they stand. What is not a date or time matches nothing but itself.
+ * Single value and range matching of dates and times: `A`, `A-B`, `A-`, `-B`, bounds included (PS3.4 C.2.2.2.5). A
+ * value means the whole time that its precision leaves open: the time `10` is 10:00 to 10:59:59.999999, and it
+ * matches what lies within. Dates `2020.01.31` and times `10:15:00` of ACR-NEMA are understood. Date times with an
+ * offset from UTC are compared in UTC, those without as they stand. What is not a date or time matches nothing but
+ * itself.
  */
 export function matchesTemporal(vr: TemporalVr, requested: string, candidate: string): boolean {
   const wanted = rangeOf(vr, requested);
@@ -28,9 +29,9 @@ export function matchesTemporal(vr: TemporalVr, requested: string, candidate: st
 }
 
 /**
- * Combined range matching of a date and a time (PS3.4 C.2.2.2.5.4, when both sides agreed to it): `20200101-20200103` with
- * `1000-1800` means from 10:00 of the first day to 18:00 of the last. Undefined when either key is not a range of the right
- * form, so that each is matched alone.
+ * Combined range matching of a date and a time (PS3.4 C.2.2.2.5.4, when both sides agreed to it):
+ * `20200101-20200103` with `1000-1800` means from 10:00 of the first day to 18:00 of the last. Undefined when either
+ * key is not a range of the right form, so that each is matched alone.
  */
 export function matchesCombined(
   requested: { readonly date: string; readonly time: string },

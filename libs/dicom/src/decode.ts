@@ -77,10 +77,11 @@ class Level {
  *
  * Private elements are kept, with the VR of the data, of our private dictionary or UN. A UN whose tag the dictionary
  * knows is read as what it is (PS3.5 6.2.2). Encapsulated pixel data becomes a `BulkDataURI`. Of an element that occurs
- * twice the first counts, as in DCMTK. Odd lengths, zero bytes after the end and single Implicit VR elements among Explicit
- * ones are tolerated. Values are not checked against their VR.
+ * twice the first counts, as in DCMTK. Odd lengths, zero bytes after the end and single Implicit VR elements among
+ * Explicit ones are tolerated. Values are not checked against their VR.
  *
- * @throws DataSetError `truncated`, `malformed`, `too-deep`, `deflate` or `unknown-transfer-syntax`; nothing else, whatever
+ * @throws DataSetError `truncated`, `malformed`, `too-deep`, `deflate` or `unknown-transfer-syntax`; nothing else,
+ * whatever
  *   the bytes are
  */
 export function decodeDataSet(

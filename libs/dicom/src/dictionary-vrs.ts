@@ -1,8 +1,8 @@
 /**
- * Value representation of every element of PS3.6 (2022b, retired ones too), for reading Implicit VR and for writing what
- * came without a VR. `gggg:eeee` starts a group, the elements after it belong to the same group. `XS` stands for "US or
- * SS", which Pixel Representation decides; "OB or OW" is OW, as in Implicit VR Little Endian (PS3.5 A.1). Without groups
- * 0000 and FFFE.
+ * Value representation of every element of PS3.6 (2022b, retired ones too), for reading Implicit VR and for writing
+ * what came without a VR. `gggg:eeee` starts a group, the elements after it belong to the same group. `XS` stands
+ * for "US or SS", which Pixel Representation decides; "OB or OW" is OW, as in Implicit VR Little Endian (PS3.5 A.1).
+ * Without groups 0000 and FFFE.
  */
 export const elementsByVr: { readonly [vr: string]: string } = {
   AE: `

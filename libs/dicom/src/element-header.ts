@@ -11,7 +11,9 @@ export const pixelDataTag = 0x7fe00010;
 /** Nothing real nests deeper; a walk of the stack must not be driven by the sender. */
 export const sequenceDepthMax = 64;
 
-/** Of a data set, or of the items of one of undefined length with VR UN, which are Implicit Little Endian (PS3.5 6.2.2). */
+/**
+ * Of a data set, or of the items of one of undefined length with VR UN, which are Implicit Little Endian (PS3.5 6.2.2).
+ */
 export interface Coding {
   readonly explicitVr: boolean;
   readonly littleEndian: boolean;

@@ -24,13 +24,14 @@ interface Writing {
 /**
  * Writes a data set, without file meta information: elements in order of tag, sequences and items with defined length,
  * group lengths left out. When any text is beyond ASCII, (0008,0005) becomes ISO_IR 192 and all text is UTF-8; else it
- * stays what the data set says. The VR is the one of the JSON, or the dictionary's when that is missing. A value too long
- * for a VR with a short length, such as a long list of UIDs, goes out as UN (PS3.5 6.2.2); `decodeDataSet` reads it back
- * as what it is.
+ * stays what the data set says. The VR is the one of the JSON, or the dictionary's when that is missing. A value too
+ * long for a VR with a short length, such as a long list of UIDs, goes out as UN (PS3.5 6.2.2); `decodeDataSet`
+ * reads it back as what it is.
  *
  * It does not check that values obey their VR further than writing them needs: a date can be any text.
  *
- * @throws DataSetError `unencodable` (with the tag) when a value does not fit its VR, would fall into two values, or is a
+ * @throws DataSetError `unencodable` (with the tag) when a value does not fit its VR, would fall into two values, or
+ * is a
  *   `BulkDataURI`; `too-deep`; `unknown-transfer-syntax`
  */
 export function encodeDataSet(json: DataSetJson, transferSyntaxUid: string): Buffer {

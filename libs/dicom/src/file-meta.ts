@@ -24,8 +24,8 @@ export interface FileMeta {
 }
 
 /**
- * What stands before the data set in a file: preamble, prefix and group 0002 (PS3.10 7.1). It is the only part of a file
- * that is ours.
+ * What stands before the data set in a file: preamble, prefix and group 0002 (PS3.10 7.1). It is the only part of a
+ * file that is ours.
  *
  * @throws DataSetError `unencodable` when a UID or title is not ASCII or holds a backslash
  */
@@ -56,7 +56,8 @@ export function fileMetaInformation(meta: FileMeta & { readonly sourceAeTitle: s
  * Reads group 0002 from the beginning of a file; `bytes` may be its first part only, and `dataSetOffset` is where the
  * data set begins. The group's length is not believed: the group ends where another begins.
  *
- * @throws DataSetError `no-file-meta` when there is no preamble and prefix, or no Transfer Syntax UID (which may be an unknown one); `truncated` when
+ * @throws DataSetError `no-file-meta` when there is no preamble and prefix, or no Transfer Syntax UID (which may be
+ * an unknown one); `truncated` when
  *   `bytes` end inside group 0002
  */
 export function readFileMeta(bytes: Buffer): FileMeta & { readonly dataSetOffset: number } {

@@ -19,8 +19,9 @@ import { transferSyntaxOf } from './transfer-syntaxes.ts';
 
 export interface HeaderWalkerOptions {
   /**
-   * Tags to keep (8 hex digits); all before pixel data when absent. A private tag stands for its element in whatever block
-   * its creator has. Specific Character Set, Pixel Representation and private creators of wanted groups are kept too.
+   * Tags to keep (8 hex digits); all before pixel data when absent. A private tag stands for its element in whatever
+   * block its creator has. Specific Character Set, Pixel Representation and private creators of wanted groups are
+   * kept too.
    */
   readonly wanted?: ReadonlySet<string>;
   /** What is kept takes no more; elements that do not fit any more are left out. Bytes, default 256 KiB. */
@@ -38,8 +39,8 @@ interface Frame {
 /**
  * Looks at a data set while its bytes pass, in pieces of any size: keeps some elements of its top level from before
  * pixel data and follows the structure to the end, so that a data set that was cut off is noticed. Values of other
- * elements are counted, not kept; memory is bounded. Never throws: what is wrong is in `error`, after which nothing more
- * is looked at.
+ * elements are counted, not kept; memory is bounded. Never throws: what is wrong is in `error`, after which nothing
+ * more is looked at.
  *
  * What is inside items of defined length is not followed, so `complete` does not say that every byte makes sense.
  */

@@ -33,8 +33,8 @@ const fixedDistances = huffman(Array.from({ length: 30 }, () => 5));
 type Step = 'header' | 'stored' | 'codes' | 'end';
 
 /**
- * Inflates a raw deflate stream (RFC 1951) piece by piece, at once, in 64 KB of memory, for looking at a data set while it
- * passes. Node's zlib is faster, but waits for the event loop between pieces, or wants the whole stream.
+ * Inflates a raw deflate stream (RFC 1951) piece by piece, at once, in 64 KB of memory, for looking at a data set
+ * while it passes. Node's zlib is faster, but waits for the event loop between pieces, or wants the whole stream.
  */
 export class InflateStream {
   /** The final block has ended; bytes after it (PS3.5 A.5 pads to even length) are ignored. */

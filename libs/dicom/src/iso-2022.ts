@@ -41,7 +41,9 @@ const initialG1: ReadonlyMap<string, Designation> = new Map<string, Designation>
   ['58', gb2312],
 ]);
 
-/** Escape sequences without ESC itself, as text, longest first where one begins like another (PS3.3 Table C.12-3, -4). */
+/**
+ * Escape sequences without ESC itself, as text, longest first where one begins like another (PS3.3 Table C.12-3, -4).
+ */
 const escapes: readonly (readonly [sequence: string, element: 'g0' | 'g1', Designation])[] = [
   ['$(D', 'g0', jisX0212],
   ['$)C', 'g1', ksX1001],
@@ -63,10 +65,11 @@ const backslash = 0x5c;
 
 /**
  * Code extension techniques of ISO 2022 (PS3.5 6.1.2.5): begins with what the first value of Specific Character Set
- * says, follows escape sequences, and begins again at every delimiter: backslash, control characters, and `^` and `=` of
- * names. Bytes above 7F before any escape sequence, which only a faulty writer sends when the first value has no G1, are
- * read in the first set that was announced, else as ISO_IR 100. Every sequence of PS3.3 is followed whether it was announced or not, and a KS X 1001 or GB 2312 byte pair ends at a
- * byte that cannot be its second half, so that damaged text damages nothing around it.
+ * says, follows escape sequences, and begins again at every delimiter: backslash, control characters, and `^` and
+ * `=` of names. Bytes above 7F before any escape sequence, which only a faulty writer sends when the first value has
+ * no G1, are read in the first set that was announced, else as ISO_IR 100. Every sequence of PS3.3 is followed
+ * whether it was announced or not, and a KS X 1001 or GB 2312 byte pair ends at a byte that cannot be its second
+ * half, so that damaged text damages nothing around it.
  */
 export class Iso2022Decoder {
   readonly #g0: Designation;

@@ -9,9 +9,13 @@ import { tags } from './tags.ts';
 import { hasWildcard, matchesWildcard } from './wildcard.ts';
 
 export interface MatchingOptions {
-  /** Person names match by the beginning of any of their parts, without accents, and with one letter wrong (C.2.2.2.1). */
+  /**
+   * Person names match by the beginning of any of their parts, without accents, and with one letter wrong (C.2.2.2.1).
+   */
   readonly fuzzyNames?: boolean;
-  /** A date range and its time range are one range of moments, instead of every day between these hours (C.2.2.2.5.4). */
+  /**
+   * A date range and its time range are one range of moments, instead of every day between these hours (C.2.2.2.5.4).
+   */
   readonly combinedDateTime?: boolean;
   /**
    * What a row does that lacks an attribute altogether (an empty one never matches a key with a value). Default
@@ -20,7 +24,9 @@ export interface MatchingOptions {
   readonly absent?: 'no-match' | 'match';
 }
 
-/** Elements of an identifier that say how to answer, not what to look for; Availability is tolerated (PS3.4 C.4.1.1.3). */
+/**
+ * Elements of an identifier that say how to answer, not what to look for; Availability is tolerated (PS3.4 C.4.1.1.3).
+ */
 const notKeys: ReadonlySet<string> = new Set([
   tags.SpecificCharacterSet,
   tags.QueryRetrieveLevel,
@@ -45,9 +51,9 @@ const combinedPairs: readonly (readonly [date: string, time: string])[] = [
 
 /**
  * Tells whether an attribute with `candidate` values matches a key with `requested` values (PS3.4 C.2.2.2): universal
- * (no value, or `*`), single value, list of UIDs, wildcard, and range of DA, TM and DT. Several values in a key mean any of
- * them; an attribute with several matches when any of its values does. Names match without letter case, by component
- * group; everything else exactly, padding aside. Not for sequences: see `matchesIdentifier`.
+ * (no value, or `*`), single value, list of UIDs, wildcard, and range of DA, TM and DT. Several values in a key mean
+ * any of them; an attribute with several matches when any of its values does. Names match without letter case, by
+ * component group; everything else exactly, padding aside. Not for sequences: see `matchesIdentifier`.
  */
 export function matchesKey(
   vr: string,
@@ -73,10 +79,10 @@ function matchesValue(vr: string, key: string, value: string, fuzzyNames: boolea
 }
 
 /**
- * Tells whether a row (what is known of a study, a series …) matches every key of a C-FIND identifier. Sequence keys match
- * when some item of the row matches all keys of the one item of the key (C.2.2.2.6). Private keys are found in the row by
- * their creator, whatever block either side uses. Level, character set, Retrieve AE Title, Instance Availability, time
- * zone and what our linked queries say about themselves (query id, hops, time left) are not keys.
+ * Tells whether a row (what is known of a study, a series …) matches every key of a C-FIND identifier. Sequence keys
+ * match when some item of the row matches all keys of the one item of the key (C.2.2.2.6). Private keys are found in
+ * the row by their creator, whatever block either side uses. Level, character set, Retrieve AE Title, Instance
+ * Availability, time zone and what our linked queries say about themselves (query id, hops, time left) are not keys.
  */
 export function matchesIdentifier(
   identifier: DataSetJson,
@@ -158,7 +164,8 @@ function matchCombined(identifier: DataSetJson, row: DataSetJson): Map<string, b
 }
 
 /**
- * Tags of the keys of an identifier that a row does not answer at all, so that a match by `absent: 'match'` can be marked:
+ * Tags of the keys of an identifier that a row does not answer at all, so that a match by `absent: 'match'` can be
+ * marked:
  * keys with a value whose attribute is not in the row.
  */
 export function keysNotAnswered(identifier: DataSetJson, row: DataSetJson): string[] {

@@ -6,8 +6,8 @@ const forgivingLength = 5;
 /**
  * Matches person names as text with `=` between component groups (PS3.4 C.2.2.2.1, PS3.5 6.2.1): without letter case,
  * trailing `^` aside. A key with one group matches any group of the name; a key with several matches group by group, an
- * empty one matching all. With `fuzzy`, every word of the key is the beginning of, or one letter away from, some word of the name,
- * accents aside.
+ * empty one matching all. With `fuzzy`, every word of the key is the beginning of, or one letter away from, some
+ * word of the name, accents aside.
  */
 export function matchesName(key: string, name: string, fuzzy: boolean): boolean {
   const keyGroups = key.split('=');

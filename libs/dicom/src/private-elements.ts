@@ -79,7 +79,10 @@ export function privateTag(creator: string, byte: number): string {
   return groupOf(creator) + ownBlock + hexByte(byte);
 }
 
-/** The elements that reserve block 10 for `creator` and hold `elements` (last byte to element), to spread into a data set. */
+/**
+ * The elements that reserve block 10 for `creator` and hold `elements` (last byte to element), to spread into a data
+ * set.
+ */
 export function privateBlock(
   creator: string,
   elements: { readonly [byte: number]: DataElement },

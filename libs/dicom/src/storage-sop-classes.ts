@@ -1,6 +1,8 @@
 const common = '1.2.840.10008.5.1.4.1.1.';
 
-/** After `1.2.840.10008.5.1.4.1.1.` (PS3.6 Table A-1), in order of UID; retired classes that archives still hold too. */
+/**
+ * After `1.2.840.10008.5.1.4.1.1.` (PS3.6 Table A-1), in order of UID; retired classes that archives still hold too.
+ */
 const suffixes: readonly (readonly [string, string])[] = [
   ['1', 'Computed Radiography Image'],
   ['1.1', 'Digital X-Ray Image, for presentation'],

@@ -1,6 +1,6 @@
 /**
- * Keyword to tag (PS3.6), tags as 8 upper-case hex digits, as in the DICOM JSON Model. Those that our code and its tests
- * name; the value representation of every element of the standard is known all the same (`vrOf`).
+ * Keyword to tag (PS3.6), tags as 8 upper-case hex digits, as in the DICOM JSON Model. Those that our code and its
+ * tests name; the value representation of every element of the standard is known all the same (`vrOf`).
  */
 export const tags = {
   FileMetaInformationGroupLength: '00020000',

@@ -1,6 +1,6 @@
 /**
- * Unique identifiers that the code names (PS3.6 Annex A), and our own (docs/CONFORMANCE.md). UIDs under 2.25 are derived
- * from UUIDs (PS3.5 B.2) and fixed for good. Storage classes and transfer syntaxes have tables of their own.
+ * Unique identifiers that the code names (PS3.6 Annex A), and our own (docs/CONFORMANCE.md). UIDs under 2.25 are
+ * derived from UUIDs (PS3.5 B.2) and fixed for good. Storage classes and transfer syntaxes have tables of their own.
  */
 export const uids = {
   ApplicationContext: '1.2.840.10008.3.1.1.1',

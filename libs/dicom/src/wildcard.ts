@@ -1,7 +1,7 @@
 /**
  * Tells whether `text` fits a pattern in which `*` stands for any characters and `?` for exactly one (PS3.4 C.2.2.2.4).
- * Each part between stars is looked for once, from where the one before it ended: there is no backtracking over stars, so
- * that no pattern makes it slow.
+ * Each part between stars is looked for once, from where the one before it ended: there is no backtracking over
+ * stars, so that no pattern makes it slow.
  */
 export function matchesWildcard(pattern: string, text: string): boolean {
   const parts = pattern.split('*').map((part) => [...part]);

@@ -41,7 +41,10 @@ export type HeaderAttributes = {
   readonly [tag: string]: { readonly vr: string; readonly Value?: readonly unknown[] };
 };
 
-/** One stored object: the only fact in the INSTANCES log. Appended after the file is durable, before the C-STORE is answered. */
+/**
+ * One stored object: the only fact in the INSTANCES log. Appended after the file is durable, before the C-STORE is
+ * answered.
+ */
 export interface InstanceStored {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;

@@ -32,8 +32,8 @@ export interface MapRegister {
 export type Register = LwwRegister | MaxRegister | MapRegister;
 
 /**
- * State of an aggregate, and equally a change to it: a change is a small state, merging is the only operation. The merge
- * type travels with the value, so that a cluster merges and passes on fields that it does not know.
+ * State of an aggregate, and equally a change to it: a change is a small state, merging is the only operation. The
+ * merge type travels with the value, so that a cluster merges and passes on fields that it does not know.
  */
 export interface RegisterMap {
   readonly [name: string]: Register;

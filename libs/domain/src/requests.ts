@@ -43,7 +43,9 @@ export interface ClusterOutcome {
 export type FindAnswer =
   { readonly row: DataSetJson } | { readonly done: { readonly outcomes: readonly ClusterOutcome[] } };
 
-/** `query.locate`, streamed, answered by query-federator: the local objects of a retrieve, and who else holds the study. */
+/**
+ * `query.locate`, streamed, answered by query-federator: the local objects of a retrieve, and who else holds the study.
+ */
 export interface LocateRequest {
   readonly level: QueryLevel;
   readonly patientId?: string;
@@ -77,7 +79,10 @@ export type LocateAnswer =
       }[];
     };
 
-/** `relay.routes`, answered by update-relay: next hop (peer name) towards each cluster that is reachable over enabled links. */
+/**
+ * `relay.routes`, answered by update-relay: next hop (peer name) towards each cluster that is reachable over enabled
+ * links.
+ */
 export interface RoutesAnswer {
   readonly nextHop: { readonly [cluster: string]: string };
 }
@@ -111,7 +116,10 @@ export type DimseFindAnswer =
       };
     };
 
-/** `dimse.store`, answered by dimse-edge: one small object (a linked update) to a station. The data set is the attachment, 480 KiB at most. */
+/**
+ * `dimse.store`, answered by dimse-edge: one small object (a linked update) to a station. The data set is the
+ * attachment, 480 KiB at most.
+ */
 export interface DimseStoreRequest {
   readonly aeTitle: string;
   readonly sopClassUid: string;
@@ -125,9 +133,10 @@ export interface DimseStoreAnswer {
 }
 
 /**
- * `dimse.retrieve`, streamed, answered by dimse-edge: brings objects to this cluster by C-MOVE from a peer to ourselves.
- * Progress while objects arrive (at least every 5 s), then one `{done}`. Success is judged by the UID set when `sopInstanceUids` is given, else by
- * what the peer says and what arrived.
+ * `dimse.retrieve`, streamed, answered by dimse-edge: brings objects to this cluster by C-MOVE from a peer to
+ * ourselves.
+ * Progress while objects arrive (at least every 5 s), then one `{done}`. Success is judged by the UID set when
+ * `sopInstanceUids` is given, else by what the peer says and what arrived.
  */
 export interface RetrieveRequest {
   readonly studyInstanceUid: string;
@@ -153,9 +162,9 @@ export type RetrieveAnswer =
     };
 
 /**
- * `dimse.send`, streamed, answered by dimse-edge: C-STORE of the objects of a study that are here to a station (a linked
- * cluster's edge, or any other). Progress (at least every 5 s), then one `{done}`. Sends originals as they lie on disk; objects of
- * the study that are elsewhere are not fetched first.
+ * `dimse.send`, streamed, answered by dimse-edge: C-STORE of the objects of a study that are here to a station (a
+ * linked cluster's edge, or any other). Progress (at least every 5 s), then one `{done}`. Sends originals as they
+ * lie on disk; objects of the study that are elsewhere are not fetched first.
  */
 export interface SendRequest {
   readonly aeTitle: string;
@@ -178,7 +187,9 @@ export type SendAnswer =
       };
     };
 
-/** `relay.receive`, answered by update-relay: a linked update that came in by C-STORE. The data set is the attachment. */
+/**
+ * `relay.receive`, answered by update-relay: a linked update that came in by C-STORE. The data set is the attachment.
+ */
 export interface LinkedUpdateReceived {
   readonly callingAeTitle: string;
   readonly sopInstanceUid: string;

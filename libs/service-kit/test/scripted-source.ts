@@ -1,7 +1,10 @@
 import type { EventEnvelope, StoredEvent } from '@isthmus/domain';
 import type { EventSource } from '../src/index.ts';
 
-/** A stream of events that a test writes by hand, and can take away. Not a bus: the real log is tested in libs/event-log. */
+/**
+ * A stream of events that a test writes by hand, and can take away. Not a bus: the real log is tested in
+ * libs/event-log.
+ */
 export class ScriptedSource implements EventSource {
   incarnation = 'first';
   away = false;

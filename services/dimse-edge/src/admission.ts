@@ -63,9 +63,9 @@ export function dutyOf(sopClassUid: string): SopClassDuty {
  * - `stations`: the calling AE title is a configured station (or one it `alsoSendsAs`) and calls from its address.
  * - `open-loopback`: the same, and besides any AE title from a loopback address.
  *
- * Each storage context is accepted with the first transfer syntax offered, since objects are kept as sent; one that PS3.6
- * does not know is passed over, since not even the UIDs of such an object could be read. The three private classes are for
- * stations of kind `cluster` alone. Called AE titles are checked by the acceptor.
+ * Each storage context is accepted with the first transfer syntax offered, since objects are kept as sent; one that
+ * PS3.6 does not know is passed over, since not even the UIDs of such an object could be read. The three private
+ * classes are for stations of kind `cluster` alone. Called AE titles are checked by the acceptor.
  *
  * @param options.addressesOf - Addresses known for a station's host; an empty list matches nobody.
  */

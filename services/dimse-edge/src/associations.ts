@@ -8,7 +8,7 @@ import { handleCMove } from './c-move.ts';
 import type { CMoveParts } from './c-move.ts';
 import { handleCStore } from './c-store.ts';
 import type { CStoreParts } from './c-store.ts';
-import { outcomeOf, statusOfError } from './dimse-status.ts';
+import { logFailure, outcomeOf, statusOfError } from './dimse-status.ts';
 import { handleLinkedUpdate } from './linked-update.ts';
 
 export interface AssociationParts {
@@ -68,7 +68,7 @@ function storeFailed(request: StoreRequest, error: unknown, parts: AssociationPa
     throw error;
   }
   const answer = statusOfError(error);
-  log.error({ ...facts, status: answer.status, err: error }, 'c-store failed');
+  logFailure(log, { ...facts, status: answer.status }, error, 'c-store failed');
   return answer;
 }
 

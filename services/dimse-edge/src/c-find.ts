@@ -13,7 +13,7 @@ import type {
 } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
-import { statusOfError } from './dimse-status.ts';
+import { logFailure, statusOfError } from './dimse-status.ts';
 import { answerRow, encodeRow, keysOf, outcomesRow, travelOf } from './find-rows.ts';
 import { isRefusal, levelOf, modelOf } from './identifier.ts';
 import type { IdentifierRefusal } from './identifier.ts';
@@ -33,8 +33,8 @@ const linkStateTimeoutMs = 10_000;
 
 /**
  * Answers a C-FIND: Patient and Study Root for other systems, the linked query for linked clusters, Link State for the
- * relay's own exchange. Rows come from query-federator at the pace of the peer and are encoded here; C-CANCEL stops them
- * and is passed on.
+ * relay's own exchange. Rows come from query-federator at the pace of the peer and are encoded here; C-CANCEL stops
+ * them and is passed on.
  *
  * A query that some clusters could not answer ends with success after the rows that there are: the standard has no
  * partial status. Linked clusters get the outcome of each cluster in a last pending row; the log has it for all.
@@ -56,7 +56,7 @@ export async function* handleCFind(
   } catch (error) {
     if (request.signal.aborted) return { status: dimseStatus.Cancel };
     const answer = statusOfError(error);
-    parts.log.error({ ...keysOfLog(request), status: answer.status, err: error }, 'c-find failed');
+    logFailure(parts.log, { ...keysOfLog(request), status: answer.status }, error, 'c-find failed');
     return answer;
   }
 }

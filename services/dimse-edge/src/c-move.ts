@@ -4,7 +4,7 @@ import type { MoveAnswer, MoveRequest, SubOperationCounts } from '@isthmus/dimse
 import { stationOfAeTitle } from '@isthmus/domain';
 import { deliver } from './deliver.ts';
 import type { DeliverParts, DeliveryResult } from './deliver.ts';
-import { statusOfError } from './dimse-status.ts';
+import { logFailure, statusOfError } from './dimse-status.ts';
 import { travelOf } from './find-rows.ts';
 import { isRefusal, modelOf, scopeOfMove } from './identifier.ts';
 
@@ -17,8 +17,9 @@ export interface CMoveParts extends DeliverParts {
 const nothing: SubOperationCounts = { completed: 0, failed: 0, warning: 0 };
 
 /**
- * Answers a C-MOVE: looks up the destination, then sends what is here and what linked clusters bring, while it comes. The
- * same for a workstation that wants a study and for a linked cluster that pulls to itself, also through us (a hub).
+ * Answers a C-MOVE: looks up the destination, then sends what is here and what linked clusters bring, while it
+ * comes. The same for a workstation that wants a study and for a linked cluster that pulls to itself, also through
+ * us (a hub).
  * The final status is the truth: 0000 only when the destination has taken every object (see `finalAnswer`).
  */
 export async function* handleCMove(
@@ -73,7 +74,7 @@ export async function* handleCMove(
   } catch (error) {
     if (request.signal.aborted) return { status: dimseStatus.Cancel, counts: { ...nothing, remaining: 0 } };
     const answer = statusOfError(error);
-    parts.log.error({ ...facts, status: answer.status, err: error }, 'c-move failed');
+    logFailure(parts.log, { ...facts, status: answer.status }, error, 'c-move failed');
     return { ...answer, counts: nothing };
   }
 }

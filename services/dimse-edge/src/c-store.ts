@@ -26,8 +26,8 @@ export interface CStoreParts {
 }
 
 /**
- * Stop 2 of 6 on the way of an object from the socket to the peer: bytes to a temporary file as they come, a look at what
- * they are, into place on disk, then the fact into the log. Success is answered after that and never before.
+ * Stop 2 of 6 on the way of an object from the socket to the peer: bytes to a temporary file as they come, a look at
+ * what they are, into place on disk, then the fact into the log. Success is answered after that and never before.
  *
  * Whatever goes wrong before, nothing is acknowledged and the peer sends again: the same bytes find their file in place
  * and become the same event. Statuses: PS3.4 B.2.3.

@@ -65,8 +65,8 @@ const progressMs = 5_000;
 
 /**
  * Sends the objects of a retrieve to a station: those that are here at once, and those of incomplete studies while they
- * arrive from the clusters that hold them. Yields counts after each object and every few seconds; returns what became of
- * each object, which is only `completed` when the destination took it.
+ * arrive from the clusters that hold them. Yields counts after each object and every few seconds; returns what
+ * became of each object, which is only `completed` when the destination took it.
  *
  * @throws {NoResponderError} {@link RequestTimeoutError} query-federator did not say what is here; nothing was sent.
  */

@@ -1,5 +1,6 @@
 import { dimseStatus } from '@isthmus/dicom';
 import type { StatusAnswer } from '@isthmus/dimse';
+import type { Log } from '@isthmus/service-kit';
 import { ObjectStoreFailedError, ObjectStoreFullError } from './errors.ts';
 
 /** Codes of errors after which the same request can succeed later: the peer should keep what it has and try again. */
@@ -13,8 +14,8 @@ const tryAgain: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The status word that an error of ours becomes (PS3.7 Annex C, PS3.4 B.2.3 and C.4). One function for all services: A700
- * when trying again can help, else C000. The comment names no patient data, and fits into 64 characters.
+ * The status word that an error of ours becomes (PS3.7 Annex C, PS3.4 B.2.3 and C.4). One function for all services:
+ * A700 when trying again can help, else C000. The comment names no patient data, and fits into 64 characters.
  */
 export function statusOfError(error: unknown): StatusAnswer {
   if (error instanceof ObjectStoreFullError) {
@@ -29,6 +30,19 @@ export function statusOfError(error: unknown): StatusAnswer {
   const comment = tryAgain.get(String((error as { code?: unknown } | undefined)?.code));
   if (comment !== undefined) return { status: dimseStatus.OutOfResources, errorComment: comment };
   return { status: dimseStatus.CannotUnderstand, errorComment: 'Internal error' };
+}
+
+/** One line for what will be tried again (a service that starts, a log that is away), the whole error for the rest. */
+export function logFailure(
+  log: Log,
+  facts: { readonly status: number },
+  error: unknown,
+  message: string,
+): void {
+  const { code } = error as { code?: unknown };
+  if (facts.status === dimseStatus.OutOfResources)
+    log.warn({ ...facts, code, why: (error as Error).message }, message);
+  else log.error({ ...facts, err: error }, message);
 }
 
 /** How a status counts in metrics and logs. */

@@ -13,9 +13,11 @@ export interface Durability {
 
 /**
  * - `always`: each call is a system call of its own.
- * - `group`: calls made while others are under way wait for them and then go together, so that the file system's journal
+ * - `group`: calls made while others are under way wait for them and then go together, so that the file system's
+ *   journal
  *   is written once for many objects, and a directory once for all objects that were put into it.
- * - `none`: nothing is forced. What was acknowledged can be lost when the power fails; tests and throw-away systems only.
+ * - `none`: nothing is forced. What was acknowledged can be lost when the power fails; tests and throw-away systems
+ *   only.
  */
 export function durability(policy: FsyncPolicy): Durability {
   if (policy === 'none') return { file: async () => {}, directory: async () => {} };
@@ -37,8 +39,8 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Runs the work for the same key once for all who ask before it starts. Who asks while it runs waits for the next round,
- * since what he wrote may be too late for this one. As many wait as there are callers, never more.
+ * Runs the work for the same key once for all who ask before it starts. Who asks while it runs waits for the next
+ * round, since what he wrote may be too late for this one. As many wait as there are callers, never more.
  */
 export function inRounds<Key>(work: (key: Key) => Promise<void>): (key: Key) => Promise<void> {
   let waiting = new Map<Key, PromiseWithResolvers<void>>();

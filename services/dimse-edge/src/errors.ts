@@ -33,7 +33,9 @@ export class StationUnknownError extends Error {
   }
 }
 
-/** The station wants TLS, which is not spoken yet. Nothing was sent: patient data never leave in the clear by accident. */
+/**
+ * The station wants TLS, which is not spoken yet. Nothing was sent: patient data never leave in the clear by accident.
+ */
 export class TlsNotSupportedError extends Error {
   readonly code = 'TLS_NOT_SUPPORTED';
   readonly remedy = 'Set tls to false for this station if its network is trusted.';

@@ -55,8 +55,8 @@ function privateKey(identifier: DataSetJson, tag: string, value: DataElement): D
 
 /**
  * One response identifier (PS3.4 C.4.1.1.3.2): the keys that were asked for, empty where nothing is known, and what is
- * answered unasked: the level, where to retrieve from, and how fast. Nothing else, whatever the row holds; only a linked
- * query that names no private key gets our whole block.
+ * answered unasked: the level, where to retrieve from, and how fast. Nothing else, whatever the row holds; only a
+ * linked query that names no private key gets our whole block.
  */
 export function answerRow(
   asked: DataSetJson,

@@ -75,7 +75,8 @@ export const wantedTags: ReadonlySet<string> = new Set([
   tags.VerificationFlag,
   tags.ContentLabel,
   tags.ContentDescription,
-  // Private status, verification time, global patient ID and comments of other systems (domain.md 8), in whatever block.
+  // Private status, verification time, global patient ID and comments of other systems (domain.md 8), in whatever
+  // block.
   '00311000',
   '00311001',
   '00311020',

@@ -15,9 +15,9 @@ export interface Origin {
 }
 
 /**
- * Tells a copy from a new acquisition. Whatever a linked cluster's edge sends is a copy (clusters only pass on what they
- * hold), and so is what comes for a pull of ours. A copy from a cluster whose updates we take is provisional: who the
- * patient is comes with that cluster's study state, not with the header.
+ * Tells a copy from a new acquisition. Whatever a linked cluster's edge sends is a copy (clusters only pass on what
+ * they hold), and so is what comes for a pull of ours. A copy from a cluster whose updates we take is provisional:
+ * who the patient is comes with that cluster's study state, not with the header.
  *
  * @param from.pulledFrom - Peer of the pull that the object belongs to, if there is one.
  */

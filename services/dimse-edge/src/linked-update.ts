@@ -4,6 +4,7 @@ import { requestSubjects } from '@isthmus/domain';
 import type { LinkedUpdateAnswer, LinkedUpdateReceived } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
+import { logFailure } from './dimse-status.ts';
 
 /** What fits beside a request between services. */
 export const linkedUpdateBytesMax = 480 * 1024;
@@ -11,9 +12,10 @@ export const linkedUpdateBytesMax = 480 * 1024;
 const relayTimeoutMs = 30_000;
 
 /**
- * A C-STORE of the Linked Update class: kept in memory, given to update-relay, and answered with the relay's own status.
+ * A C-STORE of the Linked Update class: kept in memory, given to update-relay, and answered with the relay's own
+ * status.
  * It is no object: nothing goes to disk here, and what is durable is the relay's to say.
- * @throws What `requests.ask` throws; the peer is told A700 then, and sends again.
+ * Whatever keeps the relay from answering becomes A700: the peer keeps the update and sends it again.
  */
 export async function handleLinkedUpdate(
   request: StoreRequest,
@@ -23,27 +25,37 @@ export async function handleLinkedUpdate(
   if (bytes === undefined) {
     return { status: dimseStatus.CannotUnderstand, errorComment: 'Linked update is larger than 480 KiB' };
   }
-  const answer = await parts.eventLog.requests.ask<LinkedUpdateReceived, LinkedUpdateAnswer>(
+  const facts = {
+    associationId: request.association.id,
+    sopInstanceUid: request.sopInstanceUid,
+    peer: request.association.callingAeTitle,
+    bytes: bytes.length,
+  };
+  try {
+    const { status, errorComment } = await askRelay(request, bytes, parts.eventLog);
+    parts.log.info({ ...facts, status, why: errorComment }, 'linked update received');
+    return { status, ...(errorComment === undefined ? {} : { errorComment }) };
+  } catch (error) {
+    const status = dimseStatus.OutOfResources;
+    logFailure(parts.log, { ...facts, status }, error, 'linked update not taken');
+    return { status, errorComment: 'update-relay could not take it' };
+  }
+}
+
+function askRelay(
+  request: StoreRequest,
+  attachment: Buffer,
+  eventLog: Pick<EventLog, 'requests'>,
+): Promise<LinkedUpdateAnswer> {
+  return eventLog.requests.ask<LinkedUpdateReceived, LinkedUpdateAnswer>(
     requestSubjects.linkedUpdate,
     {
       callingAeTitle: request.association.callingAeTitle,
       sopInstanceUid: request.sopInstanceUid,
       transferSyntaxUid: request.transferSyntaxUid,
     },
-    { timeoutMs: relayTimeoutMs, attachment: bytes },
+    { timeoutMs: relayTimeoutMs, attachment },
   );
-  parts.log.info(
-    {
-      associationId: request.association.id,
-      sopInstanceUid: request.sopInstanceUid,
-      peer: request.association.callingAeTitle,
-      status: answer.status,
-      bytes: bytes.length,
-      why: answer.errorComment,
-    },
-    'linked update received',
-  );
-  return answer;
 }
 
 /** All bytes, or undefined when there are more than `bytesMax`; what is too much is read and dropped. */

@@ -49,7 +49,9 @@ export interface ObjectStore {
    * @throws {ObjectStoreFullError} {@link ObjectStoreFailedError}
    */
   place(received: ReceivedObject, sopInstanceUid: string): Promise<Placement>;
-  /** Keeps a conflicting object under `conflicts/`; the same bytes are kept once. The temporary file is gone afterwards. */
+  /**
+   * Keeps a conflicting object under `conflicts/`; the same bytes are kept once. The temporary file is gone afterwards.
+   */
   keepAside(
     received: ReceivedObject,
     facts: Omit<ObjectConflict, 'aside' | 'asideDataSetSha256'>,
@@ -159,7 +161,8 @@ export function fileOf(sopInstanceUid: string): string {
 
 /**
  * Moves a file to a name that nobody has. A hard link fails when the name is taken, also when another process takes it
- * at the same moment; a rename would replace. Where the file system has no hard links, the look before the rename has to do.
+ * at the same moment; a rename would replace. Where the file system has no hard links, the look before the rename
+ * has to do.
  * @returns False: the name is taken and the file is still where it was.
  */
 async function putNew(from: string, to: string): Promise<boolean> {

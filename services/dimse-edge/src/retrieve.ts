@@ -189,7 +189,9 @@ function brief(done: Done): { outcome: string; arrived: number; missing: number 
   return { outcome: done.outcome, arrived: done.arrived, missing: done.missing.length };
 }
 
-/** By the UID set when it is known: in this retrieve's arrivals, or on disk. Else by what the peer said and what came. */
+/**
+ * By the UID set when it is known: in this retrieve's arrivals, or on disk. Else by what the peer said and what came.
+ */
 async function judge(
   request: RetrieveRequest,
   arrived: ReadonlySet<string>,

@@ -19,8 +19,8 @@ export interface Sent {
 
 export interface Sender {
   /**
-   * Sends one object as it lies on disk, in the transfer syntax it came in. Never throws: a destination that does not take
-   * that syntax, or does not answer, fails this object.
+   * Sends one object as it lies on disk, in the transfer syntax it came in. Never throws: a destination that does
+   * not take that syntax, or does not answer, fails this object.
    * @param upcoming - Objects that will follow, so that their contexts are proposed in the same association.
    */
   send(instance: LocatedInstance, upcoming: readonly LocatedInstance[]): Promise<Sent>;
@@ -38,7 +38,8 @@ export interface SenderParts {
 type MoveOriginator = { readonly aeTitle: string; readonly messageId: number };
 
 /**
- * C-STORE to one destination, one object at a time over one association. A context holds one SOP class with one transfer
+ * C-STORE to one destination, one object at a time over one association. A context holds one SOP class with one
+ * transfer
  * syntax: the stored one. The association is made anew when an object needs a context that was not proposed, and once
  * more when it is lost.
  *

@@ -30,8 +30,8 @@ export interface ScriptedFederator {
 }
 
 /**
- * Answers `query.find` and `query.locate` from the INSTANCES log, as query-federator does, with a test's own word on what
- * lies elsewhere. Only what the edge needs from the other side of the log's requests.
+ * Answers `query.find` and `query.locate` from the INSTANCES log, as query-federator does, with a test's own word on
+ * what lies elsewhere. Only what the edge needs from the other side of the log's requests.
  */
 export function scriptFederator(eventLog: EventLog): ScriptedFederator {
   const instances = new Map<string, InstanceStored>();

@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { configSubject } from '@isthmus/domain';
-import type { ConfigurationKind, Link, Station } from '@isthmus/domain';
+import { configSubject, requestSubjects } from '@isthmus/domain';
+import type { ConfigurationKind, EchoAnswer, EchoRequest, Link, Station } from '@isthmus/domain';
 import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { createLog, readConfig } from '@isthmus/service-kit';
@@ -84,16 +84,7 @@ export async function startTestEdge(
     federator,
     directory,
     log,
-    station: (station) =>
-      configure('station', station.aeTitle, {
-        host: '127.0.0.1',
-        tls: false,
-        kind: 'workstation',
-        archive: false,
-        alsoSendsAs: [],
-        keepsStatus: true,
-        ...station,
-      }),
+    station: (station) => configure('station', station.aeTitle, { ...plainStation, ...station }),
     link: (link) =>
       configure('link', link.peer, {
         enabled: true,
@@ -116,10 +107,10 @@ export async function startTestEdge(
   };
 }
 
-/** Appends changes as config-store does. */
+/** Appends changes as config-store does, and waits until the edge has them. */
 function configurer(eventLog: EventLog, cluster: string) {
   let version = 0;
-  return async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
+  const append = async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
     version += 1;
     await eventLog.append('STUDY', configSubject(kind, name), {
       id: `${cluster}-configuration-${version}`,
@@ -134,7 +125,30 @@ function configurer(eventLog: EventLog, cluster: string) {
       data: { kind, name, value, version, author: 'test', reason: 'test' },
     });
   };
+  return async (kind: ConfigurationKind, name: string, value: unknown): Promise<void> => {
+    await append(kind, name, value);
+    // Changes come in order: when the edge knows a station that was added after, it knows this one too.
+    const aeTitle = `MARK${version}`;
+    await append('station', aeTitle, { ...plainStation, aeTitle, port: 1 });
+    await until('the configuration has arrived', async () => {
+      const answer = await eventLog.requests.ask<EchoRequest, EchoAnswer>(
+        requestSubjects.echo,
+        { aeTitle },
+        { timeoutMs: 5_000 },
+      );
+      return !/no station/.test(answer.detail ?? '');
+    });
+  };
 }
+
+const plainStation = {
+  host: '127.0.0.1',
+  tls: false,
+  kind: 'workstation',
+  archive: false,
+  alsoSendsAs: [],
+  keepsStatus: true,
+} as const;
 
 /** Waits until something is so. @throws After the deadline, saying what was waited for. */
 export async function until(

@@ -36,7 +36,9 @@ export interface PeerQuestion {
   readonly query: Query;
   /** Our own users' and linked queries go out on the private class where the peer takes it. */
   readonly internal: boolean;
-  /** Clusters that the query has passed or reaches otherwise: us and the peers asked together with this one included. */
+  /**
+   * Clusters that the query has passed or reaches otherwise: us and the peers asked together with this one included.
+   */
   readonly hops: readonly string[];
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -148,8 +150,8 @@ function thirdPartyRefusal(query: Query): string | undefined {
 }
 
 /**
- * The C-FINDs that a peer gets, one after the other. A linked cluster is asked once, for all that we keep; a third party
- * for unique and required keys only, and for a name in each letter case that it may be written in.
+ * The C-FINDs that a peer gets, one after the other. A linked cluster is asked once, for all that we keep; a third
+ * party for unique and required keys only, and for a name in each letter case that it may be written in.
  */
 export function peerRequests(
   peer: Peer,
@@ -176,8 +178,8 @@ export function peerRequests(
 }
 
 /**
- * A name as typed, in capitals, and capitalised: matching without letter case is the SCP's choice (PS3.4 C.2.2.2.1), and
- * some do not.
+ * A name as typed, in capitals, and capitalised: matching without letter case is the SCP's choice (PS3.4 C.2.2.2.1),
+ * and some do not.
  */
 function nameVariants(name: string): readonly string[] {
   const capitalised = name

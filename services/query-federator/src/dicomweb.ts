@@ -17,8 +17,8 @@ const limitMax = 5_000;
 const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 /**
- * QIDO-RS (PS3.18 10.6): Search for Studies, Series and Instances over all linked clusters, JSON only. Fuzzy matching is
- * not done. When a cluster did not answer, a `Warning: 299` names it.
+ * QIDO-RS (PS3.18 10.6): Search for Studies, Series and Instances over all linked clusters, JSON only. Fuzzy
+ * matching is not done. When a cluster did not answer, a `Warning: 299` names it.
  */
 export function addDicomWeb(app: HttpApp, parts: Parts): void {
   const routes: readonly (readonly [path: string, level: QueryLevel])[] = [

@@ -62,8 +62,8 @@ export interface Collected {
 
 export interface Federation {
   /**
-   * Answers `query.find`: rows that are here at once, then those of the peers, merged, when all have answered or run out
-   * of time; then one `{done}` with what every cluster did. Leaving early cancels the peers.
+   * Answers `query.find`: rows that are here at once, then those of the peers, merged, when all have answered or run
+   * out of time; then one `{done}` with what every cluster did. Leaving early cancels the peers.
    */
   find(request: FindRequest, signal: AbortSignal): AsyncGenerator<FindAnswer, void>;
   /**

@@ -66,8 +66,8 @@ export function hasValue(found: DataSetJson[string]): boolean {
 }
 
 /**
- * The row as the asker gets it (PS3.4 C.4.1.1.3.2): the keys that it named, empty when nothing is known, and unasked the
- * level, Retrieve AE Title and Instance Availability. A linked asker that names no private key gets all of them.
+ * The row as the asker gets it (PS3.4 C.4.1.1.3.2): the keys that it named, empty when nothing is known, and unasked
+ * the level, Retrieve AE Title and Instance Availability. A linked asker that names no private key gets all of them.
  */
 export function answerRow(row: DataSetJson, query: Query, linked: boolean): DataSetJson {
   const answer: { [tag: string]: DataSetJson[string] } = {

@@ -35,8 +35,8 @@ export interface LocalFindOptions {
 }
 
 /**
- * The rows that are here, whole (every key that we keep, the private block included), in order of their unique keys: SQL
- * narrows by index and pages by key, `matchesIdentifier` decides. Only listed studies: an object is here and the
+ * The rows that are here, whole (every key that we keep, the private block included), in order of their unique keys:
+ * SQL narrows by index and pages by key, `matchesIdentifier` decides. Only listed studies: an object is here and the
  * patient is known. Holds one page in memory, whatever matches.
  *
  * @throws {QueryTooBroadError} After `rowsMax` rows, when there is another.

@@ -209,7 +209,10 @@ function stateOf(parts: LocateParts, record: StudyRecord): KnownState {
   };
 }
 
-/** Best first: complete, home, most available, reached directly, by name. Each by its next hop; one that has none is no source. */
+/**
+ * Best first: complete, home, most available, reached directly, by name. Each by its next hop; one that has none is
+ * no source.
+ */
 function sourcesFrom(
   parts: LocateParts,
   nextHop: RoutesAnswer['nextHop'],

@@ -118,8 +118,8 @@ function compareCandidates(a: Candidate, b: Candidate): number {
 }
 
 /**
- * Leaves one identity per study: that of its best row. At series and object level a row without a patient (a third party
- * answers none there) belongs to whichever it is; at study level it is a stranger.
+ * Leaves one identity per study: that of its best row. At series and object level a row without a patient (a third
+ * party answers none there) belongs to whichever it is; at study level it is a stranger.
  */
 function oneIdentity(
   level: QueryLevel,
@@ -202,8 +202,8 @@ function mergedFacts(group: readonly Candidate[]): DataSetJson {
 }
 
 /**
- * Of each holder the entry that it gave itself, else the one from the newest state. Who answered and does not name itself
- * holds nothing, whatever others believe; a third party that answered holds what it answered.
+ * Of each holder the entry that it gave itself, else the one from the newest state. Who answered and does not name
+ * itself holds nothing, whatever others believe; a third party that answered holds what it answered.
  */
 function uniteHolders(group: readonly Candidate[]): readonly RowHolder[] {
   const entries = new Map<string, { holder: RowHolder; own: boolean; asOf: string }>();

@@ -6,8 +6,8 @@ import { interpretationStatus } from './rows.ts';
 import { cut, foldText, indexedCharactersMax } from './tables.ts';
 
 /**
- * SQL conditions that let an index do the first part of matching. They let through everything that matches and more: the
- * matcher of libs/dicom decides on each row (PS3.4 C.2.2.2). Aliases: `s` study, `o` study_objects, `p` patient,
+ * SQL conditions that let an index do the first part of matching. They let through everything that matches and more:
+ * the matcher of libs/dicom decides on each row (PS3.4 C.2.2.2). Aliases: `s` study, `o` study_objects, `p` patient,
  * `e` series, `i` instance.
  *
  * @param matching - Keys with values (`readIdentifier`). Keys without a condition here are left to the matcher.
@@ -97,7 +97,9 @@ function nameNarrowing(values: readonly string[]): RawBuilder<boolean> | undefin
   return conditions.length === 0 ? undefined : sql<boolean>`(${sql.join(conditions, sql` or `)})`;
 }
 
-/** `20240101`, `20240101-`, `-20240101`, `20240101-20240131` (PS3.4 C.2.2.2.5). Old `yyyy.mm.dd` is left to the matcher. */
+/**
+ * `20240101`, `20240101-`, `-20240101`, `20240101-20240131` (PS3.4 C.2.2.2.5). Old `yyyy.mm.dd` is left to the matcher.
+ */
 function dateNarrowing(values: readonly string[]): RawBuilder<boolean> | undefined {
   const [value] = values;
   if (value === undefined || values.length > 1) return undefined;

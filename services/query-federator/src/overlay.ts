@@ -57,8 +57,8 @@ export function overlayPatientRow(row: DataSetJson, registers: RegisterMap | und
 }
 
 /**
- * A row of a third party in our terms: it keeps no report status, so that is UNKNOWN, an empty element in DICOM, whatever
- * it sent.
+ * A row of a third party in our terms: it keeps no report status, so that is UNKNOWN, an empty element in DICOM,
+ * whatever it sent.
  */
 export function withoutStatus(row: DataSetJson): DataSetJson {
   return { ...row, [tags.InterpretationStatusID]: element('CS', interpretationStatus['UNKNOWN'] ?? '') };

@@ -28,8 +28,8 @@ export function switchOf(request: Asker): LinkOption {
 }
 
 /**
- * Whether a linked cluster may ask us (the switch in direction `in`). Stations and our own users are let in by admission
- * and authentication, not here.
+ * Whether a linked cluster may ask us (the switch in direction `in`). Stations and our own users are let in by
+ * admission and authentication, not here.
  */
 export function mayAsk(configuration: Configuration, request: Asker): boolean {
   if (request.asker.kind !== 'cluster') return true;
@@ -38,8 +38,8 @@ export function mayAsk(configuration: Configuration, request: Asker): boolean {
 }
 
 /**
- * Chooses whom to ask: peers whose switch is on in direction `out`, except those the query has passed, the asker itself,
- * and (when clusters are named) the others.
+ * Chooses whom to ask: peers whose switch is on in direction `out`, except those the query has passed, the asker
+ * itself, and (when clusters are named) the others.
  *
  * @param nextHop - Peer towards each cluster, for clusters that are named and are no peers of ours.
  * @param peersMax - Peers beyond it are skipped by name.

@@ -1,7 +1,10 @@
 import { tags } from '@isthmus/dicom';
 import type { QueryLevel } from '@isthmus/domain';
 
-/** Keys of the patient level that are answered and matched (PS3.4 Tables C.6-1 and C.6-5, all optional keys that we keep). */
+/**
+ * Keys of the patient level that are answered and matched (PS3.4 Tables C.6-1 and C.6-5, all optional keys that we
+ * keep).
+ */
 export const patientKeys: readonly string[] = [
   tags.PatientName,
   tags.PatientID,
@@ -127,7 +130,10 @@ const keysOfLevel: { readonly [level in QueryLevel]: ReadonlySet<string> } = {
   IMAGE: new Set([...patientKeys, ...studyKeys, ...seriesKeys, ...imageKeys]),
 };
 
-/** Standard keys that are kept at a level: its own and those of the levels above (relational queries are always answered). */
+/**
+ * Standard keys that are kept at a level: its own and those of the levels above (relational queries are always
+ * answered).
+ */
 export function keysKept(level: QueryLevel): ReadonlySet<string> {
   return keysOfLevel[level];
 }
@@ -142,8 +148,8 @@ export const unmatchedKeys: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What may be asked of a peer that publishes nothing: unique and required keys of the level (PS3.4 C.6). Orthanc answers
- * no rows and Success to one key that it does not know.
+ * What may be asked of a peer that publishes nothing: unique and required keys of the level (PS3.4 C.6). Orthanc
+ * answers no rows and Success to one key that it does not know.
  */
 export const thirdPartyKeys: { readonly [level in QueryLevel]: readonly string[] } = {
   PATIENT: [tags.PatientName, tags.PatientID],
@@ -168,7 +174,9 @@ export const uniqueKey: { readonly [level in QueryLevel]: string } = {
   IMAGE: tags.SOPInstanceUID,
 };
 
-/** Optional keys that archives commonly return: asked of third parties without a value, so that they can narrow nothing. */
+/**
+ * Optional keys that archives commonly return: asked of third parties without a value, so that they can narrow nothing.
+ */
 export const thirdPartyReturnKeys: { readonly [level in QueryLevel]: readonly string[] } = {
   PATIENT: [tags.PatientBirthDate, tags.PatientSex],
   STUDY: [

@@ -109,8 +109,8 @@ export function linkedStateElements(
 }
 
 /**
- * What an ETag of a study says, the same as update-relay's, which takes it back in If-Match: the greatest stamp, which an
- * edit made after seeing it must beat, and a digest of what was seen.
+ * What an ETag of a study says, the same as update-relay's, which takes it back in If-Match: the greatest stamp,
+ * which an edit made after seeing it must beat, and a digest of what was seen.
  */
 export function stampOf(state: Pick<StudyRecord, 'registers' | 'patientRegisters'>): string {
   const { registers, patientRegisters } = state;
@@ -154,8 +154,8 @@ export function holdersKnown(record: StudyRecord, view: StudyView, here: Here): 
 }
 
 /**
- * All that is known of a study that is here, as one row: standard keys of patient and study level, and the private block
- * unless the row is for an asker that gets none (it is half of the work).
+ * All that is known of a study that is here, as one row: standard keys of patient and study level, and the private
+ * block unless the row is for an asker that gets none (it is half of the work).
  */
 export function studyRow(record: StudyRecord, here: Here, privateBlock = true): DataSetJson {
   const view = viewOf(record);
@@ -204,7 +204,9 @@ export function imageRow(
   };
 }
 
-/** A patient with the counts of what is here. `state` is of the patient alone: of a study only the register `patient`. */
+/**
+ * A patient with the counts of what is here. `state` is of the patient alone: of a study only the register `patient`.
+ */
 export function patientRow(
   state: Pick<StudyRecord, 'registers' | 'patientRegisters'>,
   header: FoldedHeader,

@@ -55,8 +55,9 @@ interface Result {
 const limitDefault = 50;
 
 /**
- * Searches all clusters and pages through the merged list, newest study first. Pages are stable: a result is kept for its
- * next pages; when it is gone (time, restart, another replica) the search runs anew and goes on after the last study.
+ * Searches all clusters and pages through the merged list, newest study first. Pages are stable: a result is kept
+ * for its next pages; when it is gone (time, restart, another replica) the search runs anew and goes on after the
+ * last study.
  */
 export function createSearch(
   parts: SearchParts,

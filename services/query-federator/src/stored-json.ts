@@ -1,6 +1,6 @@
 /**
- * A value as PostgreSQL's jsonb can keep it: NUL and lone surrogates, which it refuses, are replaced by U+FFFD. They come
- * off the wire in headers that no toolkit should have written; one such object must not halt the projection.
+ * A value as PostgreSQL's jsonb can keep it: NUL and lone surrogates, which it refuses, are replaced by U+FFFD. They
+ * come off the wire in headers that no toolkit should have written; one such object must not halt the projection.
  */
 export function storable<Value>(value: Value): Value {
   return replaced(value) as Value;
