@@ -33,7 +33,10 @@ const boundaries = [
     sourceTag: 'type:e2e',
     onlyDependOnLibsWithTags: ['type:core', 'kit:embedded', 'type:testing', 'kit:dimse'],
   },
-  { sourceTag: 'type:bench', onlyDependOnLibsWithTags: ['type:core', 'type:kit', 'type:testing', 'type:e2e'] },
+  {
+    sourceTag: 'type:bench',
+    onlyDependOnLibsWithTags: ['type:core', 'type:kit', 'type:testing', 'type:e2e'],
+  },
 ];
 
 /** Specs may start real servers and ship scripted peers, whatever room they are in. */

@@ -40,7 +40,9 @@ async function inSystem(
     ] as const) {
       const rest = await measured(system, uid, from, to, visibleByRest);
       const find = await measured(system, uid, from, to, visibleByFind);
-      console.log(`${title}, ${from} → ${to}: by REST ${summary(rest)}; by C-FIND (findscu) ${summary(find)}`);
+      console.log(
+        `${title}, ${from} → ${to}: by REST ${summary(rest)}; by C-FIND (findscu) ${summary(find)}`,
+      );
     }
   } finally {
     await system.stop();
@@ -86,7 +88,8 @@ async function measured(
   const times: number[] = [];
   for (let sample = 0; sample < samples; sample++) {
     const { body } = await getStudy(system.cluster(from).http, uid);
-    const next = statuses[(statuses.indexOf(body.reportStatus as (typeof statuses)[number]) + 1) % statuses.length]!;
+    const next =
+      statuses[(statuses.indexOf(body.reportStatus as (typeof statuses)[number]) + 1) % statuses.length]!;
     const started = performance.now();
     const answer = await setReportStatus(system.cluster(from).http, uid, next, { reopen: true });
     if (answer.status !== 200) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);

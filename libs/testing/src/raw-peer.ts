@@ -45,7 +45,8 @@ export async function openRawAssociation(options: RawAssociationOptions): Promis
       messageId += 1;
       socket.write(storeMessage(sopClassUid, sopInstanceUid, messageId, dataSet));
       const response = await nextPdu();
-      if (response?.[0] !== 4) throw new Error(`no C-STORE-RSP but PDU type ${response?.[0] ?? 'none: closed'}`);
+      if (response?.[0] !== 4)
+        throw new Error(`no C-STORE-RSP but PDU type ${response?.[0] ?? 'none: closed'}`);
       return statusOf(response);
     },
     async release() {
@@ -74,7 +75,11 @@ export function dataPdu(control: number, body: Buffer): Buffer {
 }
 
 /** The command set of a C-STORE-RQ (PS3.7 §9.3.1.1); leave out `sopInstanceUid` to send a wrong one. */
-export function storeCommand(sopClassUid: string, sopInstanceUid: string | undefined, messageId: number): Buffer {
+export function storeCommand(
+  sopClassUid: string,
+  sopInstanceUid: string | undefined,
+  messageId: number,
+): Buffer {
   const elements = [
     uidElement(0x0002, sopClassUid),
     shortElement(0x0100, 0x0001),
@@ -90,7 +95,12 @@ export function storeCommand(sopClassUid: string, sopInstanceUid: string | undef
   return Buffer.concat([length, body]);
 }
 
-function storeMessage(sopClassUid: string, sopInstanceUid: string, messageId: number, dataSet: Buffer): Buffer {
+function storeMessage(
+  sopClassUid: string,
+  sopInstanceUid: string,
+  messageId: number,
+  dataSet: Buffer,
+): Buffer {
   const parts = [dataPdu(3, storeCommand(sopClassUid, sopInstanceUid, messageId))];
   for (let offset = 0; offset < dataSet.length || offset === 0; offset += pdvBytesMax) {
     const last = offset + pdvBytesMax >= dataSet.length;
@@ -152,7 +162,7 @@ function shortElement(element: number, value: number): Buffer {
 /** (0000,0900) of a response that came in one PDV. */
 function statusOf(response: Buffer): number {
   const command = response.subarray(12);
-  for (let offset = 0; offset + 8 <= command.length; ) {
+  for (let offset = 0; offset + 8 <= command.length;) {
     const length = command.readUInt32LE(offset + 4);
     if (command.readUInt16LE(offset + 2) === 0x0900) return command.readUInt16LE(offset + 8);
     offset += 8 + length;

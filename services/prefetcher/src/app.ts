@@ -15,7 +15,7 @@ import type { FindCandidatesParts } from './find-candidates.ts';
 import { foldOrders } from './fold-orders.ts';
 import { addRoutes } from './http.ts';
 import { hastenJobs } from './jobs.ts';
-import { migrations } from './migrations/index.ts';
+import { migrations } from './migrations.ts';
 import { startWorker } from './worker.ts';
 import type { Worker } from './worker.ts';
 

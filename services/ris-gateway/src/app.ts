@@ -15,7 +15,7 @@ import type { Kysely } from 'kysely';
 import type { RisGatewayConfig } from './config.ts';
 import { foldRecords } from './fold-records.ts';
 import { addRoutes } from './http.ts';
-import { migrations } from './migrations/index.ts';
+import { migrations } from './migrations.ts';
 import type { RisGatewayTables } from './tables.ts';
 
 export interface RisGatewayParts {
