@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { findNatsServer } from '@isthmus/embedded';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const skip = (path: string): boolean => path.includes('node_modules') || path.startsWith('.');
@@ -37,6 +38,11 @@ const filter = args.find((arg) => !(arg in kinds));
 let failed = false;
 const totals: Record<string, number> = { pass: 0, fail: 0, skipped: 0 };
 
+if (asked.length === 0 || asked.some((kind) => kind !== 'unit')) {
+  // Once, before tests that run side by side want it: the newest nats-server that can be had.
+  const { version } = await findNatsServer({ fetchInto: `${root}/.isthmus/bin`, fetch: 'when-older' });
+  console.log(`nats-server ${version}`);
+}
 for (const kind of asked.length > 0 ? asked : (Object.keys(kinds) as Kind[])) {
   const { files, flags } = kinds[kind];
   const chosen = filter === undefined ? files : files.filter((file) => file.includes(filter));

@@ -25,6 +25,8 @@ export interface ClusterPlaces {
 /** Services behind the console listen from here on, where no client socket is given its port by the system. */
 const firstInternalPort = 18_100;
 const internalPortMax = 32_000;
+/** Six clusters of six services behind their console, with some to spare. */
+const portsPerSystem = 50;
 
 /**
  * Finds free ports for the services that only the console talks to. They stay the same as long as the system runs, so
@@ -32,8 +34,11 @@ const internalPortMax = 32_000;
  */
 export async function choosePorts(
   clusters: readonly ClusterPlan[],
+  portOffset: number,
 ): Promise<ReadonlyMap<string, ServicePorts>> {
-  let next = firstInternalPort;
+  // Two systems that start at the same time look at different ports.
+  const apart = Math.floor(portOffset / 10) * portsPerSystem;
+  let next = firstInternalPort + (apart % (internalPortMax - firstInternalPort));
   const free = async (): Promise<number> => {
     for (; next < internalPortMax; next++) if (await isFree(next)) return next++;
     throw new Error(`no free port on 127.0.0.1 between ${firstInternalPort} and ${internalPortMax}`);
@@ -81,6 +86,8 @@ export function serviceEnvironment(
         DICOM_PORT: String(cluster.dicomPort),
         OBJECT_STORE: places.objectStore,
         ADMISSION: 'open-loopback',
+        // Ctrl-C ends everything in under two seconds, also in the middle of a long C-MOVE.
+        STOP_GRACE_MS: '1000',
       };
     case 'config-store':
       return { ...common, CLUSTER_FILE: places.clusterFile };

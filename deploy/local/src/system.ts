@@ -44,7 +44,7 @@ export async function startSystem(options: Options, report: (message: string) =>
     rmSync(statusFile, { force: true });
   };
   const nats = await findNatsServer({ fetchInto: join(root, '.isthmus/bin'), fetch: 'when-older' });
-  const ports = await choosePorts(clusters);
+  const ports = await choosePorts(clusters, options.portOffset);
   writeStatus();
   const starts = await Promise.allSettled(
     clusters.map(async (plan) => {
