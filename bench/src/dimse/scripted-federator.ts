@@ -1,0 +1,57 @@
+import { element, tags } from '@isthmus/dicom';
+import { requestSubjects } from '@isthmus/domain';
+import type {
+  DataSetJson,
+  FindAnswer,
+  FindRequest,
+  InstanceStored,
+  LocateAnswer,
+  LocateRequest,
+} from '@isthmus/domain';
+import { connectEventLog } from '@isthmus/event-log';
+import { studyInstanceUid } from './objects.ts';
+
+/**
+ * The other side of the edge's requests, as cheap as it can be: rows that are ready, and objects as the log has them. Run
+ * by the bench in a process of its own: `node scripted-federator.ts NATS_URL CLUSTER ROWS`.
+ */
+const [servers = '', cluster = '', rowCount = '0'] = process.argv.slice(2);
+const silent = { info() {}, warn() {}, error() {} };
+const eventLog = await connectEventLog({ servers, cluster, service: 'query-federator', log: silent });
+
+const rows = Array.from({ length: Number(rowCount) }, (_, index): DataSetJson => {
+  return {
+    [tags.SOPInstanceUID]: element('UI', `1.2.826.0.1.3680043.10.1561.2.${1_000_000_000 + index}`),
+    [tags.SOPClassUID]: element('UI', '1.2.840.10008.5.1.4.1.1.2'),
+    [tags.StudyInstanceUID]: element('UI', studyInstanceUid),
+    [tags.SeriesInstanceUID]: element('UI', `${studyInstanceUid}.1`),
+    [tags.InstanceNumber]: element('IS', index + 1),
+  };
+});
+
+eventLog.requests.answerStream<FindRequest, FindAnswer>(requestSubjects.find, async function* () {
+  for (const row of rows) yield { row };
+  const outcome = { cluster, status: 'answered' as const, rows: rows.length, keysNotApplied: [] };
+  yield { done: { outcomes: [outcome] } };
+});
+
+eventLog.requests.answerStream<LocateRequest, LocateAnswer>(
+  requestSubjects.locate,
+  async function* ({ payload, signal }) {
+    const instances = new Map<string, InstanceStored>();
+    const last = await eventLog.lastSequence('INSTANCES');
+    for await (const batch of eventLog.follow('INSTANCES', { after: 0, signal })) {
+      for (const { event } of batch) {
+        const fact = event.data as InstanceStored;
+        const asked = payload.sopInstanceUids?.includes(fact.sopInstanceUid) ?? true;
+        if (asked && payload.studyInstanceUids.includes(fact.studyInstanceUid)) {
+          instances.set(fact.sopInstanceUid, fact);
+        }
+      }
+      if (batch.at(-1)!.sequence >= last) break;
+    }
+    yield { instances: [...instances.values()] };
+    yield { studies: [{ studyInstanceUid, complete: true, sources: [] }] };
+  },
+);
+console.log('ready');
