@@ -222,8 +222,9 @@ export function startLinkState(parts: LinkStateParts): LinkState {
     stop: async () => {
       unsubscribe();
       ending.abort();
-      for (const { stopping } of asking.values()) stopping.abort();
+      // A change that is being applied may still begin to ask somebody.
       await following;
+      for (const { stopping } of asking.values()) stopping.abort();
       await Promise.allSettled([...asking.values()].map(({ done }) => done));
     },
   };
