@@ -3,12 +3,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { findNatsServer } from '@isthmus/embedded';
+import { find } from './find.ts';
+import { largeObject } from './large-object.ts';
 import { dimseBenchOptions, usage } from './options.ts';
 import type { BenchmarkName, DimseBenchOptions } from './options.ts';
 import { createReport, tableOf } from './report.ts';
 import type { Report } from './report.ts';
 import { createRig } from './rig.ts';
 import type { Rig } from './rig.ts';
+import { storeOut } from './store-out.ts';
 import { storeIn, storeSmall } from './store-in.ts';
 
 const repository = join(import.meta.dirname, '../../..');
@@ -17,6 +20,9 @@ const repository = join(import.meta.dirname, '../../..');
 const benchmarks: Readonly<Record<BenchmarkName, { run(rig: Rig): Promise<void>; minutesMax: number }>> = {
   'store-in': { run: storeIn, minutesMax: 4.5 },
   'store-small': { run: storeSmall, minutesMax: 0.75 },
+  'store-out': { run: storeOut, minutesMax: 1 },
+  find: { run: find, minutesMax: 0.75 },
+  'large-object': { run: largeObject, minutesMax: 1.5 },
 };
 
 /**

@@ -6,11 +6,13 @@ import type { DataSetJson } from '@isthmus/dicom';
 
 const root = '1.2.826.0.1.3680043.10.1561';
 export const studyInstanceUid = `${root}.1`;
-const seriesInstanceUid = `${root}.1.1`;
+export const seriesInstanceUid = `${root}.1.1`;
 
 /** Files that clients send. UIDs have the same width whatever their number, so that they can be changed in place. */
 export interface ObjectSet {
   readonly files: readonly string[];
+  /** SOP Instance UIDs as they are now, in the order of the files. */
+  readonly sopInstanceUids: readonly string[];
   /** Gives every object a SOP Instance UID that was not used before, so that no archive sees a duplicate. */
   renumber(): void;
   /** `parts` lists of equal length, for as many clients. */
@@ -100,16 +102,20 @@ export function makeObjects(directory: string, count: number, objectBytes: numbe
 
   mkdirSync(directory, { recursive: true });
   const files = Array.from({ length: count }, (_, index) => join(directory, `${index}.dcm`));
-  for (const file of files) {
-    const uid = nextUid();
-    for (const place of places) template.write(uid, place, 'latin1');
+  let sopInstanceUids = files.map(nextUid);
+  for (const [index, file] of files.entries()) {
+    for (const place of places) template.write(sopInstanceUids[index]!, place, 'latin1');
     writeFileSync(file, template);
   }
   return {
     files,
+    get sopInstanceUids() {
+      return sopInstanceUids;
+    },
     renumber: () => {
-      for (const file of files) {
-        const uid = nextUid();
+      sopInstanceUids = files.map(nextUid);
+      for (const [index, file] of files.entries()) {
+        const uid = sopInstanceUids[index]!;
         const descriptor = openSync(file, 'r+');
         for (const place of places) writeSync(descriptor, uid, place, 'latin1');
         closeSync(descriptor);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const benchmarkNames = ['store-in', 'store-small'] as const;
+export const benchmarkNames = ['store-in', 'store-small', 'store-out', 'find', 'large-object'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export interface DimseBenchOptions {

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import type { DimseBenchOptions } from './options.ts';
 import type { Report } from './report.ts';
 
+/** Worth a line: it counts against the time that there is. */
+const slowUndoMs = 1_000;
+
 /** What every benchmark gets: where to put files, what to undo, how much time is left. */
 export interface Rig {
   readonly options: DimseBenchOptions;
@@ -61,8 +64,11 @@ function rigIn(
     },
     end: async () => {
       for (const { what, undo } of undoing.splice(0).reverse()) {
+        const from = performance.now();
         try {
           await undo();
+          const ms = performance.now() - from;
+          if (ms > slowUndoMs) say(`${what} took ${ms.toFixed(0)} ms to end`);
         } catch (error) {
           say(`could not clean up ${what}: ${(error as Error).message}`);
         }

@@ -35,23 +35,37 @@ eventLog.requests.answerStream<FindRequest, FindAnswer>(requestSubjects.find, as
   yield { done: { outcomes: [outcome] } };
 });
 
+/** By SOP Instance UID, kept up to date: reading the log for each question would count as the edge's time. */
+const instances = new Map<string, InstanceStored>();
+let seen = 0;
+let onSeen = Promise.withResolvers<void>();
+
 eventLog.requests.answerStream<LocateRequest, LocateAnswer>(
   requestSubjects.locate,
-  async function* ({ payload, signal }) {
-    const instances = new Map<string, InstanceStored>();
+  async function* ({ payload }) {
     const last = await eventLog.lastSequence('INSTANCES');
-    for await (const batch of eventLog.follow('INSTANCES', { after: 0, signal })) {
-      for (const { event } of batch) {
-        const fact = event.data as InstanceStored;
-        const asked = payload.sopInstanceUids?.includes(fact.sopInstanceUid) ?? true;
-        if (asked && payload.studyInstanceUids.includes(fact.studyInstanceUid)) {
-          instances.set(fact.sopInstanceUid, fact);
-        }
-      }
-      if (batch.at(-1)!.sequence >= last) break;
-    }
-    yield { instances: [...instances.values()] };
-    yield { studies: [{ studyInstanceUid, complete: true, sources: [] }] };
+    while (seen < last) await onSeen.promise;
+    const { sopInstanceUids, studyInstanceUids } = payload;
+    const found = [...instances.values()].filter((fact) => studyInstanceUids.includes(fact.studyInstanceUid));
+    const asked = sopInstanceUids && new Set(sopInstanceUids);
+    yield { instances: asked ? found.filter((fact) => asked.has(fact.sopInstanceUid)) : found };
+    yield {
+      studies: studyInstanceUids.map((uid) => ({ studyInstanceUid: uid, complete: true, sources: [] })),
+    };
   },
 );
+
+const never = new AbortController().signal;
+const following = (async () => {
+  for await (const batch of eventLog.follow('INSTANCES', { after: 0, signal: never })) {
+    for (const { event, sequence } of batch) {
+      const fact = event.data as InstanceStored;
+      instances.set(fact.sopInstanceUid, fact);
+      seen = sequence;
+    }
+    onSeen.resolve();
+    onSeen = Promise.withResolvers();
+  }
+})();
 console.log('ready');
+await following;
