@@ -157,9 +157,21 @@ async function writeObjects(tx: RelayTransaction, facts: readonly InstanceStored
     from unnest(${column((fact) => fact.studyInstanceUid)}::text[],
       ${column((fact) => fact.sopInstanceUid)}::text[], ${column((fact) => fact.seriesInstanceUid)}::text[],
       ${column((fact) => fact.sopClassUid)}::text[], ${column(modalityOf)}::text[],
-      ${column((fact) => fact.provisional)}::boolean[]) as n (study, sop, series, class, modality, pulled)
+      ${column(isCopy)}::boolean[]) as n (study, sop, series, class, modality, pulled)
     on conflict (study, sop) do update set local = true,
       pulled = case when objects.local then objects.pulled else excluded.pulled end`.execute(tx);
+}
+
+/**
+ * Whether an object is a copy from a linked cluster, also from one whose updates we do not take: it makes no home here, and
+ * its manifest is told by others. Clusters are named by id, third parties by the AE title that they send as.
+ */
+function isCopy(fact: InstanceStored): boolean {
+  const { provisional, pulledFrom, callingAeTitle } = fact;
+  if (provisional) return true;
+  return (
+    pulledFrom !== undefined && pulledFrom !== callingAeTitle && /^[a-z][a-z0-9-]{0,31}$/.test(pulledFrom)
+  );
 }
 
 function modalityOf(fact: InstanceStored): string {

@@ -106,6 +106,7 @@ describe('three clusters', { concurrency: false }, () => {
     assert.notEqual((await studyAt(south, study))?.reportStatus, 'APPROVED');
     await south.pull('hub', ...objects);
     await until('the state at south', async () => (await studyAt(south, study))?.reportStatus === 'APPROVED');
+    await untilIdle(federation, names);
     await untilSettled(federation, names, study);
     const there = await studyAt(south, study);
     assert.equal(there?.patient.name, 'Corrected^Name');
