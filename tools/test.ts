@@ -23,11 +23,11 @@ const kinds = {
   },
   integration: {
     files: specs.filter((file) => file.endsWith('.int.spec.ts')),
-    flags: ['--test-concurrency=2', '--test-timeout=240000'],
+    flags: ['--test-concurrency=2', '--test-timeout=240000', '--test-force-exit'],
   },
   e2e: {
     files: specs.filter((file) => file.endsWith('.e2e.spec.ts')),
-    flags: ['--test-concurrency=1', '--test-timeout=600000'],
+    flags: ['--test-concurrency=1', '--test-timeout=600000', '--test-force-exit'],
   },
 } as const;
 type Kind = keyof typeof kinds;

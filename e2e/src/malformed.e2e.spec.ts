@@ -15,7 +15,7 @@ const explicitLittleEndian = '1.2.840.10008.1.2.1';
 
 const isPart10 = (file: Buffer): boolean => file.toString('latin1', 128, 132) === 'DICM';
 
-/** A file's data set and what it is; a file without group 0002 is a bare data set in Implicit VR Little Endian. */
+/** A file's data set and what it is; a file without group 0002 is a bare data set in Explicit VR Little Endian. */
 function objectOf(file: Buffer): {
   sopClassUid: string;
   sopInstanceUid: string;
@@ -27,14 +27,13 @@ function objectOf(file: Buffer): {
     return { ...meta, dataSet: file.subarray(meta.dataSetOffset) };
   }
   const uid = (element: number): string => {
-    const at = file.indexOf(Buffer.from([0x08, 0x00, element, 0x00]));
-    const start = at + 8;
-    return file.toString('latin1', start, start + file.readUInt32LE(at + 4)).replace(/\0+$/, '');
+    const at = file.indexOf(Buffer.from([0x08, 0x00, element, 0x00, 0x55, 0x49]));
+    return file.toString('latin1', at + 8, at + 8 + file.readUInt16LE(at + 6)).replace(/\0+$/, '');
   };
   return {
     sopClassUid: uid(0x16),
     sopInstanceUid: uid(0x18),
-    transferSyntaxUid: '1.2.840.10008.1.2',
+    transferSyntaxUid: explicitLittleEndian,
     dataSet: file,
   };
 }
