@@ -18,7 +18,7 @@ const cluster = 'bench';
 /** Of the histogram behind `nodejs_eventloop_lag_max_seconds`: an idle loop shows as so much. */
 const lagResolutionMs = 10;
 
-/** The service alone, as its own process, on a nats-server of its own that acknowledges what is on the disk. */
+/** The service alone, as its own process, on a nats-server of its own. */
 export interface EdgeUnderTest extends Peer {
   readonly natsVersion: string;
   /** Of this process, for what the bench asks or configures. */
@@ -34,6 +34,7 @@ export interface EdgeUnderTest extends Peer {
 }
 
 export interface EdgeOptions {
+  /** `group`: also the nats-server acknowledges only what is on the disk. `none`: nothing is forced to the disk. */
   readonly fsync: 'none' | 'group';
   /** Processes that share the DICOM port. */
   readonly edges?: number;
@@ -42,7 +43,8 @@ export interface EdgeOptions {
 export async function startEdge(rig: Rig, options: EdgeOptions): Promise<EdgeUnderTest> {
   const directory = rig.folder(`edge-${options.fsync}`);
   const binary = await findNatsServer({ fetchInto: join(repository, '.isthmus/bin'), fetch: 'when-older' });
-  const nats = await startNatsServer({ dataDir: join(directory, 'nats'), binary: binary.path });
+  const syncAlways = options.fsync === 'group' || rig.options.syncAlways;
+  const nats = await startNatsServer({ dataDir: join(directory, 'nats'), binary: binary.path, syncAlways });
   rig.atEnd('nats-server', () => nats.stop());
   const aeTitle = 'BENCH';
   const store = join(directory, 'store');

@@ -17,12 +17,14 @@ export interface DimseBenchOptions {
   readonly directory: string | undefined;
   /** Leaves the results file alone. */
   readonly dry: boolean;
+  /** The nats-server syncs every event also beside an edge with fsync `none`. */
+  readonly syncAlways: boolean;
   /** V8 CPU profiles of the edges go there. */
   readonly profiles: string | undefined;
 }
 
 export const usage = `npm run bench -- dimse [--runs N] [--only NAME[,NAME]] [--edges N] [--quick] [--minutes N]
-  [--directory DIR] [--dry] [--profiles DIR]
+  [--directory DIR] [--dry] [--sync-always] [--profiles DIR]
 NAME: ${benchmarkNames.join(', ')}`;
 
 /** @throws {Error} An option is unknown or out of bounds; the message says which. */
@@ -37,6 +39,7 @@ export function dimseBenchOptions(args: readonly string[]): DimseBenchOptions {
       quick: { type: 'boolean', default: false },
       directory: { type: 'string' },
       dry: { type: 'boolean', default: false },
+      'sync-always': { type: 'boolean', default: false },
       profiles: { type: 'string' },
     },
   });
@@ -53,6 +56,7 @@ export function dimseBenchOptions(args: readonly string[]): DimseBenchOptions {
     minutesMax: wholeNumber('minutes', values.minutes, 120),
     directory: values.directory,
     dry: values.dry,
+    syncAlways: values['sync-always'],
     profiles: values.profiles,
   };
 }

@@ -5,6 +5,7 @@ import type {
   FindAnswer,
   FindRequest,
   InstanceStored,
+  LocatedInstance,
   LocateAnswer,
   LocateRequest,
 } from '@isthmus/domain';
@@ -16,6 +17,8 @@ import { studyInstanceUid } from './objects.ts';
  * by the bench in a process of its own: `node scripted-federator.ts NATS_URL CLUSTER ROWS`.
  */
 const [servers = '', cluster = '', rowCount = '0'] = process.argv.slice(2);
+/** Objects in one answer, which must stay below the size of a message. */
+const answerInstances = 100;
 const silent = { info() {}, warn() {}, error() {} };
 const eventLog = await connectEventLog({ servers, cluster, service: 'query-federator', log: silent });
 
@@ -36,7 +39,7 @@ eventLog.requests.answerStream<FindRequest, FindAnswer>(requestSubjects.find, as
 });
 
 /** By SOP Instance UID, kept up to date: reading the log for each question would count as the edge's time. */
-const instances = new Map<string, InstanceStored>();
+const instances = new Map<string, LocatedInstance>();
 let seen = 0;
 let onSeen = Promise.withResolvers<void>();
 
@@ -48,7 +51,10 @@ eventLog.requests.answerStream<LocateRequest, LocateAnswer>(
     const { sopInstanceUids, studyInstanceUids } = payload;
     const found = [...instances.values()].filter((fact) => studyInstanceUids.includes(fact.studyInstanceUid));
     const asked = sopInstanceUids && new Set(sopInstanceUids);
-    yield { instances: asked ? found.filter((fact) => asked.has(fact.sopInstanceUid)) : found };
+    const wanted = asked ? found.filter((fact) => asked.has(fact.sopInstanceUid)) : found;
+    for (let at = 0; at < wanted.length; at += answerInstances) {
+      yield { instances: wanted.slice(at, at + answerInstances) };
+    }
     yield {
       studies: studyInstanceUids.map((uid) => ({ studyInstanceUid: uid, complete: true, sources: [] })),
     };
@@ -59,8 +65,8 @@ const never = new AbortController().signal;
 const following = (async () => {
   for await (const batch of eventLog.follow('INSTANCES', { after: 0, signal: never })) {
     for (const { event, sequence } of batch) {
-      const fact = event.data as InstanceStored;
-      instances.set(fact.sopInstanceUid, fact);
+      const { header: _header, ...located } = event.data as InstanceStored;
+      instances.set(located.sopInstanceUid, located);
       seen = sequence;
     }
     onSeen.resolve();
