@@ -1,15 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { commandField } from './command-set.ts';
-import type { CommandSet } from './command-set.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner } from './connection.ts';
-import {
-  AssociationAbortedError,
-  AssociationLostError,
-  ProtocolError,
-  ResponseTimeoutError,
-} from './errors.ts';
+import { Dialogue } from './dialogue.ts';
+import { AssociationLostError, ProtocolError, ResponseTimeoutError } from './errors.ts';
 import type { DimseError } from './errors.ts';
 import type {
   AdmitRequest,
@@ -18,11 +12,11 @@ import type {
   AssociationHandlers,
   AssociationInfo,
   OfferedContext,
+  TlsFacts,
 } from './handlers.ts';
 import type { DimseLimits } from './limits.ts';
-import { MessageReader } from './message-reader.ts';
-import { encodeMessage, fragmentBytesMax } from './message-writer.ts';
-import { answerTo, rejectionBefore } from './negotiation.ts';
+import { fragmentBytesMax } from './message-writer.ts';
+import { answerTo, rejectionBefore, tooManyAssociations } from './negotiation.ts';
 import type { Rejection } from './negotiation.ts';
 import {
   decodeAssociateRequest,
@@ -32,63 +26,67 @@ import {
   pduType,
 } from './pdu.ts';
 import type { AssociateRequest } from './pdu.ts';
-import { Operation } from './operation.ts';
-import { serve } from './services.ts';
+import type { NegotiatedContext } from './operation.ts';
 
 export interface AcceptingOptions {
   /** Called AE titles that are ours; empty = any. A function is asked for each association. */
   readonly aeTitles: readonly string[] | (() => readonly string[]);
   readonly implementationClassUid: string;
   readonly implementationVersionName: string;
+  /** Operations that a peer may have under way at a time, if it asks for more than one. Default 1. */
+  readonly operationsPerformedMax?: number;
   readonly limits: DimseLimits;
   readonly admit: (request: AdmitRequest) => AdmitResult | Promise<AdmitResult>;
   readonly handlers: AssociationHandlers;
   readonly onEvent: (event: AssociationEvent) => void;
 }
 
+/** What an acceptor knows of a connection before anything was said on it. */
+export interface ConnectionFacts {
+  readonly remoteAddress: string;
+  /** Set when the acceptor is full: this connection only learns why. */
+  readonly refusal?: Rejection;
+  readonly tls?: TlsFacts;
+  /** Takes a place for a calling AE title, given back by the acceptor; false when there is none. */
+  readonly takePlace: (callingAeTitle: string, associationsMax: number) => boolean;
+}
+
 /**
- * One connection on the accepting side: admission, then one operation at a time, then release. A request that
- * comes while another is under way waits on the socket, since no asynchronous operations window is granted;
- * only C-CANCEL passes.
+ * One connection on the accepting side: admission, then operations, then release. The messages are the
+ * dialogue's.
  */
 export class AcceptedAssociation implements ConnectionOwner {
   readonly #options: AcceptingOptions;
   readonly #limits: DimseLimits;
+  readonly #facts: ConnectionFacts;
   readonly #connection: Connection;
-  readonly #remoteAddress: string;
-  /** Set when the acceptor is full: this connection only learns why. */
-  readonly #refusal: Rejection | undefined;
-  readonly #reader: MessageReader;
-  /** Accepted contexts. */
-  readonly #contexts = new Map<number, { sopClassUid: string; transferSyntaxUid: string }>();
+  readonly #dialogue: Dialogue;
   #association: AssociationInfo | undefined;
-  #fragmentMax = 0;
-  #operation: Operation | undefined;
-  #waiting: { contextId: number; command: CommandSet } | undefined;
   #releaseAsked = false;
   #stopping = false;
 
-  constructor(socket: Socket, options: AcceptingOptions, refusal?: Rejection) {
+  constructor(socket: Socket, options: AcceptingOptions, facts: ConnectionFacts) {
     this.#options = options;
     this.#limits = options.limits;
-    this.#refusal = refusal;
-    this.#remoteAddress = plainAddress(socket.remoteAddress ?? '');
-    this.#reader = new MessageReader({
-      limits: this.#limits,
-      isAccepted: (contextId) => this.#contexts.has(contextId),
-      onCommand: (contextId, command) => this.#command(contextId, command),
-    });
+    this.#facts = facts;
     this.#connection = new Connection(socket, this, this.#limits, 'awaiting-request');
-    this.#connection.expectPdu(
-      this.#limits.firstPduMs,
-      () => new ResponseTimeoutError('association request', this.#limits.firstPduMs),
-    );
+    this.#dialogue = new Dialogue({
+      connection: this.#connection,
+      limits: this.#limits,
+      handlers: options.handlers,
+      onEvent: options.onEvent,
+      takesRequests: () => true,
+      operationsFirst: false,
+      idleMs: this.#limits.idleMs,
+      afterOperation: () => this.#afterOperation(),
+    });
+    this.#connection.expectPdu('association request', this.#limits.firstPduMs);
   }
 
   /** Ends it now when idle, else after the operation under way. */
   stop(): void {
     this.#stopping = true;
-    if (this.#operation === undefined && !this.#reader.insideMessage) this.abort('the acceptor is stopping');
+    if (!this.#dialogue.isServing && !this.#dialogue.insideMessage) this.abort('the acceptor is stopping');
   }
 
   abort(why: string): void {
@@ -105,17 +103,15 @@ export class AcceptedAssociation implements ConnectionOwner {
   }
 
   pdvStart(contextId: number, isCommand: boolean, isLast: boolean): void {
-    const begins = !this.#reader.insideMessage;
-    this.#reader.pdvStart(contextId, isCommand, isLast);
-    if (begins && this.#operation === undefined) this.#expectRestOfMessage();
+    this.#dialogue.pdvStart(contextId, isCommand, isLast);
   }
 
   pdvData(slice: Buffer): void {
-    this.#reader.pdvData(slice);
+    this.#dialogue.pdvData(slice);
   }
 
   pdvEnd(): void {
-    this.#reader.pdvEnd();
+    this.#dialogue.pdvEnd();
   }
 
   dataPduEnd(): void {
@@ -124,13 +120,10 @@ export class AcceptedAssociation implements ConnectionOwner {
 
   ended(error: DimseError | undefined): void {
     const association = this.#association;
-    this.#operation?.end(error ?? new AssociationLostError('the association was released'));
-    this.#waiting = undefined;
-    if (error === undefined) {
-      if (association !== undefined) this.#options.onEvent({ type: 'released', association });
-    } else {
-      this.#options.onEvent({ type: 'ended', association, remoteAddress: this.#remoteAddress, error });
-    }
+    this.#dialogue.end(error ?? new AssociationLostError('the association was released'));
+    const { remoteAddress } = this.#facts;
+    if (error !== undefined) this.#options.onEvent({ type: 'ended', association, remoteAddress, error });
+    else if (association !== undefined) this.#options.onEvent({ type: 'released', association });
   }
 
   // -------------------------------------------------------------------------------------- opening and
@@ -140,28 +133,36 @@ export class AcceptedAssociation implements ConnectionOwner {
     this.#connection.expectNothing();
     // Nothing but an abort is legal until we have answered.
     this.#connection.hold();
-    const rejection = this.#refusal ?? rejectionBefore(request, this.#options, this.#limits);
+    const rejection = this.#facts.refusal ?? rejectionBefore(request, this.#options, this.#limits);
     if (rejection !== undefined) return this.#reject(request, rejection);
     const admitRequest: AdmitRequest = {
       callingAeTitle: request.callingAeTitle,
       calledAeTitle: request.calledAeTitle,
-      remoteAddress: this.#remoteAddress,
+      remoteAddress: this.#facts.remoteAddress,
       contexts: request.contexts,
       roles: request.user.roles ?? [],
       extendedNegotiations: request.user.extendedNegotiations ?? [],
       implementationClassUid: request.user.implementationClassUid,
       implementationVersionName: request.user.implementationVersionName,
       userIdentity: request.user.userIdentity,
+      tls: this.#facts.tls,
     };
     this.#admit(admitRequest)
       .then((result) => {
-        if (result.accept) this.#accept(request, result);
-        else this.#reject(request, result);
+        if (!result.accept) this.#reject(request, result);
+        else if (this.#hasPlace(request, result)) this.#accept(request, result);
+        else this.#reject(request, tooManyAssociations);
       })
       .catch((error: unknown) => {
         this.#options.onEvent({ type: 'handler-failed', service: 'admit', error });
         this.#reject(request, { result: 2, source: 3, reason: 1 });
       });
+  }
+
+  #hasPlace(request: AssociateRequest, result: AdmitResult & { accept: true }): boolean {
+    if (this.#connection.isEnded) return true;
+    const associationsMax = result.associationsMax ?? this.#limits.associationsPerAeTitleMax;
+    return this.#facts.takePlace(request.callingAeTitle, associationsMax);
   }
 
   /** What `admit` throws at once becomes a rejection, too. A decision that never comes must not keep a connection. */
@@ -181,26 +182,35 @@ export class AcceptedAssociation implements ConnectionOwner {
   #accept(request: AssociateRequest, result: AdmitResult & { accept: true }): void {
     if (this.#connection.isEnded) return;
     const accept = answerTo(request, result, this.#options, this.#limits);
+    const contexts = new Map<number, NegotiatedContext>();
     for (const answered of accept.contexts) {
       if (answered.result !== 0 || answered.transferSyntaxUid === undefined) continue;
       const offered = request.contexts.find(({ id }) => id === answered.id) as OfferedContext;
       const { sopClassUid } = offered;
-      this.#contexts.set(answered.id, { sopClassUid, transferSyntaxUid: answered.transferSyntaxUid });
+      const peerIsScp =
+        accept.user.roles?.some((role) => role.sopClassUid === sopClassUid && role.scp) === true;
+      contexts.set(answered.id, { sopClassUid, transferSyntaxUid: answered.transferSyntaxUid, peerIsScp });
     }
-    this.#fragmentMax = fragmentBytesMax(request.user.maxPduBytes, this.#limits.pduBytesMax);
     const association: AssociationInfo = {
       id: randomUUID(),
       callingAeTitle: request.callingAeTitle,
       calledAeTitle: request.calledAeTitle,
-      remoteAddress: this.#remoteAddress,
+      remoteAddress: this.#facts.remoteAddress,
       implementationClassUid: request.user.implementationClassUid,
       implementationVersionName: request.user.implementationVersionName,
     };
     this.#association = association;
     this.#connection.write(encodeAssociateAccept(accept));
     this.#connection.framer.state = 'established';
-    this.#options.onEvent({ type: 'accepted', association, acceptedContexts: this.#contexts.size });
-    this.#expectNextMessage();
+    this.#options.onEvent({ type: 'accepted', association, acceptedContexts: contexts.size });
+    this.#dialogue.open({
+      association,
+      contexts,
+      fragmentMax: fragmentBytesMax(request.user.maxPduBytes, this.#limits.pduBytesMax),
+      performedMax: accept.user.asyncOperations?.invoked ?? 1,
+      invokedMax: 1,
+      cancelMs: this.#limits.responseMs,
+    });
     this.#connection.release();
     if (this.#stopping) this.stop();
   }
@@ -212,7 +222,7 @@ export class AcceptedAssociation implements ConnectionOwner {
       type: 'rejected',
       callingAeTitle: request.callingAeTitle,
       calledAeTitle: request.calledAeTitle,
-      remoteAddress: this.#remoteAddress,
+      remoteAddress: this.#facts.remoteAddress,
       result,
       source,
       reason,
@@ -221,8 +231,8 @@ export class AcceptedAssociation implements ConnectionOwner {
   }
 
   #release(): void {
-    if (this.#reader.insideMessage) throw new ProtocolError(2, 'A-RELEASE-RQ inside a message');
-    if (this.#operation !== undefined) {
+    if (this.#dialogue.insideMessage) throw new ProtocolError(2, 'A-RELEASE-RQ inside a message');
+    if (this.#dialogue.isServing) {
       // The peer should have waited for our response; it gets both.
       this.#releaseAsked = true;
       this.#connection.hold();
@@ -231,103 +241,14 @@ export class AcceptedAssociation implements ConnectionOwner {
     this.#connection.finish(encodeReleaseResponse(), this.#limits.releaseLingerMs);
   }
 
-  // -----------------------------------------------------------------------------------------------
-  // operations
-
-  #command(contextId: number, command: CommandSet): void {
-    if (command.commandField === commandField.cCancelRq) {
-      if (command.hasDataSet) throw new ProtocolError(6, 'C-CANCEL with a data set');
-      if (this.#operation === undefined) this.#expectNextMessage();
-      else this.#operation.cancel(command.messageIdBeingRespondedTo);
-      return;
-    }
-    if ((command.commandField & commandField.response) !== 0) {
-      throw new ProtocolError(2, `response 0x${command.commandField.toString(16)} to nothing`);
-    }
-    if (this.#operation !== undefined) {
-      this.#waiting = { contextId, command };
-      this.#connection.hold();
-      return;
-    }
-    this.#begin(contextId, command);
-  }
-
-  #begin(contextId: number, command: CommandSet): void {
-    const context = this.#contexts.get(contextId);
-    const association = this.#association;
-    if (context === undefined || association === undefined)
-      throw new ProtocolError(2, 'message without association');
-    if (command.messageId === undefined) throw new ProtocolError(6, 'request without Message ID');
-    const operation = new Operation({
-      association,
-      contextId,
-      context,
-      command,
-      messageId: command.messageId,
-      connection: this.#connection,
-      limits: this.#limits,
-      fragmentMax: this.#fragmentMax,
-      onDataSetReceived: () => this.#connection.expectNothing(),
-    });
-    this.#operation = operation;
-    if (operation.dataSet === undefined) this.#connection.expectNothing();
-    else {
-      this.#reader.expectDataSet(operation.dataSet);
-      this.#expectRestOfMessage();
-    }
-    serve(operation, this.#options.handlers, this.#options.onEvent)
-      .then(async (response) => {
-        if (this.#connection.isEnded) return;
-        this.#connection.write(
-          encodeMessage(contextId, response.command, response.dataSet, this.#fragmentMax),
-        );
-        // A peer that asks and never reads must not make us pile up answers.
-        await this.#connection.drained();
-      })
-      .catch((error: unknown) => {
-        // `serve` answers for handlers; what comes here is the connection's end or a defect of this library.
-        if (error instanceof AssociationLostError || error instanceof AssociationAbortedError) return;
-        this.#connection.abort(0, 0, { why: 'internal error', cause: error });
-      })
-      .finally(() => this.#operationDone())
-      .catch((error: unknown) => this.#connection.abort(0, 0, { why: 'internal error', cause: error }));
-  }
-
-  #operationDone(): void {
-    this.#operation = undefined;
-    if (this.#connection.isEnded) return;
+  /** What was put off while an operation was under way. */
+  #afterOperation(): boolean {
+    if (this.#dialogue.isServing) return true;
     if (this.#releaseAsked) {
       this.#connection.finish(encodeReleaseResponse(), this.#limits.releaseLingerMs);
-      return;
+      return false;
     }
-    if (this.#stopping) {
-      this.abort('the acceptor is stopping');
-      return;
-    }
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) {
-      if (this.#reader.insideMessage) this.#expectRestOfMessage();
-      else this.#expectNextMessage();
-    } else this.#begin(waiting.contextId, waiting.command);
-    if (this.#connection.framer.isHeld) this.#connection.release();
+    if (this.#stopping) this.abort('the acceptor is stopping');
+    return !this.#stopping;
   }
-
-  #expectNextMessage(): void {
-    this.#connection.expectPdu(
-      this.#limits.idleMs,
-      () => new ResponseTimeoutError('message', this.#limits.idleMs),
-    );
-  }
-
-  #expectRestOfMessage(): void {
-    this.#connection.expectPdu(
-      this.#limits.betweenPdusMs,
-      () => new ResponseTimeoutError('next PDU of the message', this.#limits.betweenPdusMs),
-    );
-  }
-}
-
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

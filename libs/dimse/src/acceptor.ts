@@ -1,12 +1,22 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
-import type { TlsOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer } from 'node:tls';
+import type { SecureContextOptions, Server as TlsServer, TlsOptions, TLSSocket } from 'node:tls';
 import { AcceptedAssociation } from './accepted-association.ts';
-import type { AdmitRequest, AdmitResult, AssociationEvent, AssociationHandlers } from './handlers.ts';
+import type { AcceptingOptions } from './accepted-association.ts';
+import type {
+  AdmitRequest,
+  AdmitResult,
+  AssociationEvent,
+  AssociationHandlers,
+  TlsFacts,
+} from './handlers.ts';
 import { dimseLimits } from './limits.ts';
 import type { DimseLimits } from './limits.ts';
 import { tooManyAssociations } from './negotiation.ts';
+import { Occupancy } from './occupancy.ts';
+import type { Place } from './occupancy.ts';
+import { bcp195, tlsFacts } from './tls.ts';
 
 export interface AcceptAssociationsOptions {
   readonly host: string;
@@ -18,18 +28,32 @@ export interface AcceptAssociationsOptions {
   /** At most 16 characters. */
   readonly implementationVersionName: string;
   readonly limits?: Partial<DimseLimits>;
+  /**
+   * Operations that a peer may have under way at a time, if it asks for an asynchronous operations window
+   * (PS3.7 D.3.3.3). Default 1: none is granted. Handlers of one association run side by side then.
+   */
+  readonly operationsPerformedMax?: number;
   /** Decides on one association; a throw is answered with a transient rejection. */
   readonly admit: (request: AdmitRequest) => AdmitResult | Promise<AdmitResult>;
   readonly handlers: AssociationHandlers;
-  /** Accepts TLS connections only, with these options. */
+  /**
+   * Accepts TLS connections only, with these options on top of the profile `bcp195`. For mutual TLS give
+   * `requestCert`, `rejectUnauthorized` and `ca`.
+   */
   readonly tls?: TlsOptions;
   readonly onEvent?: (event: AssociationEvent) => void;
 }
 
 export interface Acceptor {
   readonly address: { readonly host: string; readonly port: number };
-  /** Connections that are open now, those that are being refused included. */
+  /** Connections that are open now, those in a TLS handshake and those that are being refused included. */
   readonly connections: number;
+  /**
+   * Takes other keys, certificates and authorities, for connections that come from now on; those that are
+   * open go on. Throws when they cannot be used: the present ones stay then. Also throws on an acceptor
+   * without TLS.
+   */
+  reloadTls(options: SecureContextOptions): void;
   /**
    * Stops listening, aborts idle associations, lets operations under way end and aborts what is left after
    * `graceMs` (default 20,000). Resolves when every connection is closed. May be called again.
@@ -47,78 +71,141 @@ const stopGraceMs = 20_000;
  */
 export async function acceptAssociations(options: AcceptAssociationsOptions): Promise<Acceptor> {
   const limits = dimseLimits(options.limits);
-  const onEvent = guarded(options.onEvent);
-  const accepting = { ...options, limits, onEvent };
-  const open = new Map<Socket, AcceptedAssociation>();
-  const perAddress = new Map<string, number>();
-  let serving = 0;
+  const listening = new Listening({ ...options, limits, onEvent: guarded(options.onEvent) }, options.tls);
+  await listening.listen(options);
+  return listening;
+}
 
-  const onSocket = (socket: Socket): void => {
-    const remoteAddress = socket.remoteAddress ?? '';
-    // Beyond its limits an acceptor still answers a few with a reason; the rest costs nothing.
-    const isFull =
-      serving >= limits.associationsMax ||
-      (perAddress.get(remoteAddress) ?? 0) >= limits.associationsPerAddressMax;
-    if (isFull && open.size - serving >= limits.refusalsMax) {
+class Listening implements Acceptor {
+  readonly #options: AcceptingOptions;
+  readonly #limits: DimseLimits;
+  readonly #server: Server;
+  /** Takes over sockets of `#server`; does not listen itself. */
+  readonly #tls: TlsServer | undefined;
+  readonly #occupancy: Occupancy;
+  readonly #places = new WeakMap<Socket, Place>();
+  readonly #open = new Set<AcceptedAssociation>();
+  readonly #handshakes = new Set<Socket>();
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: AcceptingOptions, tls: TlsOptions | undefined) {
+    this.#options = options;
+    this.#limits = options.limits;
+    this.#occupancy = new Occupancy(options.limits);
+    // Without noDelay every answer waits for the peer's delayed acknowledgement: 40 ms per object.
+    const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveInitialDelayMs };
+    this.#server = createServer(tcp, (socket) => this.#connected(socket));
+    if (tls === undefined) return;
+    this.#tls = createTlsServer({ ...bcp195, ...tls, handshakeTimeout: this.#limits.tlsHandshakeMs });
+    this.#tls.on('secureConnection', (socket) => this.#secured(socket));
+    this.#tls.on('tlsClientError', (error, socket) => this.#handshakeFailed(error, socket));
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  get connections(): number {
+    return this.#occupancy.connections;
+  }
+
+  listen({ host, port }: { host: string; port: number }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.onEvent({ type: 'listener-failed', error }));
+        resolve();
+      });
+    });
+  }
+
+  reloadTls(options: SecureContextOptions): void {
+    if (this.#tls === undefined) throw new Error('this acceptor does not use TLS');
+    const context = { ...bcp195, ...options };
+    // Tried first: a server whose context cannot be made would be left with half of it.
+    createSecureContext(context);
+    this.#tls.setSecureContext(context);
+  }
+
+  stop({ graceMs = stopGraceMs }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  #connected(socket: Socket): void {
+    const remoteAddress = plainAddress(socket.remoteAddress);
+    const isHandshakeTooMany =
+      this.#tls !== undefined && this.#handshakes.size >= this.#limits.tlsHandshakesMax;
+    const place = isHandshakeTooMany ? undefined : this.#occupancy.enter(remoteAddress);
+    if (place === undefined) {
       socket.on('error', () => undefined);
       socket.destroy();
-      onEvent({ type: 'turned-away', remoteAddress });
+      this.#options.onEvent({ type: 'turned-away', remoteAddress });
       return;
     }
-    const association = new AcceptedAssociation(socket, accepting, isFull ? tooManyAssociations : undefined);
-    open.set(socket, association);
-    if (!isFull) {
-      serving += 1;
-      perAddress.set(remoteAddress, (perAddress.get(remoteAddress) ?? 0) + 1);
-    }
     socket.once('close', () => {
-      open.delete(socket);
-      if (isFull) return;
-      serving -= 1;
-      const left = (perAddress.get(remoteAddress) ?? 1) - 1;
-      if (left > 0) perAddress.set(remoteAddress, left);
-      else perAddress.delete(remoteAddress);
+      this.#handshakes.delete(socket);
+      place.leave();
     });
-  };
+    if (this.#tls === undefined) this.#serve(socket, place, remoteAddress);
+    else {
+      this.#handshakes.add(socket);
+      this.#places.set(socket, place);
+      this.#tls.emit('connection', socket);
+    }
+  }
 
-  const server = listener(options.tls, onSocket);
-  await listen(server, options);
-  server.on('error', (error) => onEvent({ type: 'listener-failed', error }));
-  const address = server.address() as AddressInfo;
-  let stopped: Promise<void> | undefined;
-  return {
-    address: { host: address.address, port: address.port },
-    get connections() {
-      return open.size;
-    },
-    stop: ({ graceMs = stopGraceMs } = {}) => (stopped ??= stop(server, open, graceMs)),
-  };
-}
+  #secured(socket: TLSSocket): void {
+    const raw = rawSocketOf(socket);
+    const place = raw && this.#places.get(raw);
+    if (raw === undefined || place === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#handshakes.delete(raw);
+    this.#serve(socket, place, plainAddress(socket.remoteAddress), tlsFacts(socket));
+  }
 
-function listener(tls: TlsOptions | undefined, onSocket: (socket: Socket) => void): Server {
-  // Without noDelay every answer waits for the peer's delayed acknowledgement: 40 ms per object.
-  const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveInitialDelayMs };
-  return tls === undefined ? createServer(tcp, onSocket) : createTlsServer({ ...tcp, ...tls }, onSocket);
-}
+  #handshakeFailed(error: Error, socket: TLSSocket): void {
+    const remoteAddress = plainAddress(socket.remoteAddress ?? rawSocketOf(socket)?.remoteAddress);
+    this.#options.onEvent({ type: 'tls-failed', remoteAddress, error });
+    socket.destroy();
+    rawSocketOf(socket)?.destroy();
+  }
 
-function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
+  #serve(socket: Socket, place: Place, remoteAddress: string, tls?: TlsFacts): void {
+    const association = new AcceptedAssociation(socket, this.#options, {
+      remoteAddress,
+      tls,
+      refusal: place.isServed ? undefined : tooManyAssociations,
+      takePlace: (callingAeTitle, max) => place.take(callingAeTitle, max),
     });
-  });
+    this.#open.add(association);
+    socket.once('close', () => this.#open.delete(association));
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#handshakes) socket.destroy();
+    for (const association of this.#open) association.stop();
+    const timer = setTimeout(() => {
+      for (const association of this.#open) association.abort('the acceptor is stopping');
+    }, graceMs);
+    await closed;
+    clearTimeout(timer);
+  }
 }
 
-async function stop(server: Server, open: Map<Socket, AcceptedAssociation>, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const association of open.values()) association.stop();
-  const timer = setTimeout(() => {
-    for (const association of open.values()) association.abort('the acceptor is stopping');
-  }, graceMs);
-  await closed;
-  clearTimeout(timer);
+/** The socket that a TLS server was given; Node keeps it on the wrapped one, without saying so in its types. */
+function rawSocketOf(socket: TLSSocket): Socket | undefined {
+  return (socket as TLSSocket & { readonly _parent?: Socket })._parent;
+}
+
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return '';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 /** A listener for events must not be able to break an association. */

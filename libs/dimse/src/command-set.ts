@@ -13,6 +13,12 @@ export const commandField = {
   cMoveRq: 0x0021,
   cEchoRq: 0x0030,
   cCancelRq: 0x0fff,
+  nEventReportRq: 0x0100,
+  nGetRq: 0x0110,
+  nSetRq: 0x0120,
+  nActionRq: 0x0130,
+  nCreateRq: 0x0140,
+  nDeleteRq: 0x0150,
   response: 0x8000,
 } as const;
 
@@ -42,6 +48,10 @@ export interface CommandSet {
   readonly priority?: number;
   readonly status?: number;
   readonly errorComment?: string;
+  readonly eventTypeId?: number;
+  readonly actionTypeId?: number;
+  /** Attribute Identifier List: eight upper-case hexadecimal digits each. */
+  readonly attributeTags?: readonly string[];
   readonly moveDestination?: string;
   readonly moveOriginatorAeTitle?: string;
   readonly moveOriginatorMessageId?: number;
@@ -52,7 +62,7 @@ export interface CommandSet {
 }
 
 type FieldName = Exclude<keyof CommandSet, 'hasDataSet'>;
-type Kind = 'uid' | 'text' | 'ae' | 'number';
+type Kind = 'uid' | 'text' | 'ae' | 'number' | 'tags';
 
 /** Elements of group 0000 that this library reads and writes, in tag order. Others are passed by. */
 const fields: readonly (readonly [element: number, name: FieldName, kind: Kind])[] = [
@@ -68,6 +78,9 @@ const fields: readonly (readonly [element: number, name: FieldName, kind: Kind])
   [0x0902, 'errorComment', 'text'],
   [0x1000, 'affectedSopInstanceUid', 'uid'],
   [0x1001, 'requestedSopInstanceUid', 'uid'],
+  [0x1002, 'eventTypeId', 'number'],
+  [0x1005, 'attributeTags', 'tags'],
+  [0x1008, 'actionTypeId', 'number'],
   [0x1020, 'remainingSubOperations', 'number'],
   [0x1021, 'completedSubOperations', 'number'],
   [0x1022, 'failedSubOperations', 'number'],
@@ -85,7 +98,7 @@ const errorCommentCharactersMax = 64;
  * group, or Command Field or Command Data Set Type is missing. UIDs and AE titles are trimmed, not judged.
  */
 export function decodeCommandSet(bytes: Buffer): CommandSet {
-  const command: { [name: string]: string | number | boolean } = {};
+  const command: { [name: string]: string | number | boolean | string[] } = {};
   let dataSetType: number | undefined;
   let at = 0;
   while (at < bytes.length) {
@@ -98,7 +111,8 @@ export function decodeCommandSet(bytes: Buffer): CommandSet {
     at = end;
     const field = fieldOf.get(element);
     if (field === undefined) continue;
-    if (field[2] !== 'number') command[field[1]] = trimmed(bytes, start, end);
+    if (field[2] === 'tags') command[field[1]] = readTags(bytes, start, end);
+    else if (field[2] !== 'number') command[field[1]] = trimmed(bytes, start, end);
     else if (end - start >= 2) {
       if (element === dataSetTypeElement) dataSetType = bytes.readUInt16LE(start);
       else command[field[1]] = bytes.readUInt16LE(start);
@@ -120,7 +134,8 @@ export function encodeCommandSet(command: CommandSet): Buffer {
     if (element === dataSetTypeElement) continue;
     const value = command[name];
     if (value === undefined) continue;
-    length += typeof value === 'number' ? 10 : 8 + evened(clipped(name, value).length);
+    if (typeof value === 'number') length += 10;
+    else length += 8 + (typeof value === 'string' ? evened(clipped(name, value).length) : value.length * 4);
   }
   const bytes = Buffer.alloc(length);
   bytes.writeUInt32LE(4, 4);
@@ -130,7 +145,9 @@ export function encodeCommandSet(command: CommandSet): Buffer {
     const value = element === dataSetTypeElement ? (command.hasDataSet ? 1 : noDataSet) : command[name];
     if (value === undefined) continue;
     bytes.writeUInt16LE(element, at + 2);
-    at = typeof value === 'number' ? writeNumber(bytes, at, value) : writeText(bytes, at, name, value, kind);
+    if (typeof value === 'number') at = writeNumber(bytes, at, value);
+    else if (typeof value === 'string') at = writeText(bytes, at, name, value, kind);
+    else at = writeTags(bytes, at, value);
   }
   return bytes;
 }
@@ -149,6 +166,24 @@ function writeText(bytes: Buffer, at: number, name: FieldName, value: string, ki
   // A UID is padded with NUL, which is already there; text with a space (PS3.5 6.2).
   if (length !== text.length && kind !== 'uid') bytes.writeUInt8(0x20, at + 8 + text.length);
   return at + 8 + length;
+}
+
+function writeTags(bytes: Buffer, at: number, tags: readonly string[]): number {
+  bytes.writeUInt32LE(tags.length * 4, at + 4);
+  for (const [index, tag] of tags.entries()) {
+    bytes.writeUInt16LE(Number.parseInt(tag.slice(0, 4), 16), at + 8 + index * 4);
+    bytes.writeUInt16LE(Number.parseInt(tag.slice(4), 16), at + 10 + index * 4);
+  }
+  return at + 8 + tags.length * 4;
+}
+
+function readTags(bytes: Buffer, start: number, end: number): string[] {
+  const tags: string[] = [];
+  for (let at = start; at + 4 <= end; at += 4) {
+    const tag = bytes.readUInt16LE(at) * 0x10000 + bytes.readUInt16LE(at + 2);
+    tags.push(tag.toString(16).toUpperCase().padStart(8, '0'));
+  }
+  return tags;
 }
 
 /**

@@ -6,6 +6,8 @@ import {
   ResponseTimeoutError,
 } from './errors.ts';
 import type { DimseError } from './errors.ts';
+import { DeadlineClock } from './deadline-clock.ts';
+import type { Deadline } from './deadline-clock.ts';
 import { PduFramer } from './framer.ts';
 import type { FramerState, PduReceiver } from './framer.ts';
 import type { DimseLimits } from './limits.ts';
@@ -23,8 +25,11 @@ export interface ConnectionOwner extends PduReceiver {
   ended(error: DimseError | undefined): void;
 }
 
-/** Why reading is stopped; it goes on when no reason is left. */
-export type PauseReason = 'handler is slow' | 'operation under way';
+/**
+ * Why reading is stopped; it goes on when no reason is left. An object stands for itself: several queues may
+ * be full at once.
+ */
+export type PauseReason = 'operation under way' | object;
 
 /**
  * A socket with a framer on it: bounds, deadlines, back-pressure in both directions, abort-then-destroy. Used
@@ -36,10 +41,20 @@ export class Connection {
   readonly #owner: ConnectionOwner;
   readonly #limits: DimseLimits;
   readonly #pausedFor = new Set<PauseReason>();
-  #deadline: NodeJS.Timeout | undefined;
-  #deadlineMs = 0;
-  #deadlineExpired: (() => DimseError) | undefined;
-  #stall: NodeJS.Timeout | undefined;
+  readonly #clock = new DeadlineClock();
+  /** For the next PDU. */
+  readonly #pdu: Deadline;
+  #pduMs = 0;
+  /** What is awaited; `undefined` = nothing. */
+  #pduAwaited: string | undefined;
+  /** For the peer to take what we wrote. */
+  readonly #stall: Deadline;
+  /** For the whole message, and for the bytes of one window of it. */
+  readonly #message: Deadline;
+  readonly #window: Deadline;
+  #windowBytes = 0;
+  /** What is left for the message while reading is paused; `undefined` outside messages. */
+  #messageLeftMs: number | undefined;
   #drainWaiters: { resolve: () => void; reject: (error: DimseError) => void }[] = [];
   #endedWith: DimseError | undefined;
   #ended = false;
@@ -49,6 +64,14 @@ export class Connection {
     this.socket = socket;
     this.#owner = owner;
     this.#limits = limits;
+    this.#pdu = this.#clock.deadline(() => this.#pduIsLate());
+    this.#stall = this.#clock.deadline(() => {
+      this.abort(2, 0, { why: `peer took nothing for ${limits.writeStallMs} ms` });
+    });
+    this.#message = this.#clock.deadline(() => {
+      this.abort(2, 0, { why: `one message took longer than ${limits.messageMs} ms` });
+    });
+    this.#window = this.#clock.deadline(() => this.#windowIsOver());
     this.framer = new PduFramer(
       {
         pdu: (type, body) => {
@@ -58,7 +81,10 @@ export class Connection {
         },
         pdvStart: (contextId, isCommand, isLast, length) =>
           owner.pdvStart(contextId, isCommand, isLast, length),
-        pdvData: (slice) => owner.pdvData(slice),
+        pdvData: (slice) => {
+          this.#windowBytes += slice.length;
+          owner.pdvData(slice);
+        },
         pdvEnd: () => owner.pdvEnd(),
         dataPduEnd: () => {
           this.#touch();
@@ -97,16 +123,24 @@ export class Connection {
     return !this.isBehind;
   }
 
-  /** Writes and resolves when the socket has let go of the buffer, which may then be used again. */
-  async writeAndWait(buffer: Buffer): Promise<void> {
-    this.assertOpen();
-    this.#watchForStall();
-    await new Promise<void>((resolve, reject) => {
+  /**
+   * Writes `head`, if any, and `buffer` at once; resolves when the socket has let go of them, so that they may
+   * be used again.
+   */
+  writeAndWait(head: Buffer | undefined, buffer: Buffer): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.assertOpen();
+      this.#stall.set(this.#limits.writeStallMs);
+      if (head !== undefined) {
+        this.socket.cork();
+        this.socket.write(head);
+      }
       this.socket.write(buffer, (error) => {
-        if (!this.isBehind) this.#unwatchForStall();
+        if (!this.isBehind) this.#stall.clear();
         if (error === null || error === undefined) resolve();
         else reject(this.#endedWith ?? new AssociationLostError(error.message, { cause: error }));
       });
+      if (head !== undefined) this.socket.uncork();
     });
   }
 
@@ -117,20 +151,27 @@ export class Connection {
   async drained(): Promise<void> {
     this.assertOpen();
     if (!this.isBehind) return;
-    this.#watchForStall();
+    // One block must leave within this time; a fresh write gives a fresh wait.
+    this.#stall.set(this.#limits.writeStallMs);
     await new Promise<void>((resolve, reject) => this.#drainWaiters.push({ resolve, reject }));
   }
 
-  /** Stops reading. A reason counts once, however often it is given. */
+  /** Stops reading, and with it the deadlines of the peer. A reason counts once, however often it is given. */
   pause(reason: PauseReason): void {
+    const isFirst = this.#pausedFor.size === 0;
     this.#pausedFor.add(reason);
+    if (!isFirst) return;
     this.socket.pause();
-    this.#stopDeadline();
+    this.#pdu.clear();
+    this.#window.clear();
+    if (this.#message.isSet) this.#messageLeftMs = Math.max(1, this.#message.dueAt - performance.now());
+    this.#message.clear();
   }
 
   resume(reason: PauseReason): void {
     if (!this.#pausedFor.delete(reason) || this.#pausedFor.size > 0 || this.#ended) return;
-    if (this.#deadlineExpired !== undefined && this.#deadline === undefined) this.#startDeadline();
+    if (this.#pduAwaited !== undefined) this.#pdu.set(this.#pduMs);
+    if (this.#messageLeftMs !== undefined) this.#watchMessage(this.#messageLeftMs);
     this.socket.resume();
   }
 
@@ -148,20 +189,35 @@ export class Connection {
   }
 
   /**
-   * Ends the association with an abort unless a PDU arrives within `ms`; every whole PDU starts it anew.
+   * Ends the association with ResponseTimeoutError(`what`) unless a PDU arrives within `ms`; every whole PDU
+   * starts it anew.
    * Replaces the deadline before. It stands still while reading is paused.
    */
-  expectPdu(ms: number, expired: () => DimseError): void {
-    this.#deadlineMs = ms;
-    this.#deadlineExpired = expired;
-    this.#stopDeadline();
-    if (this.#pausedFor.size === 0 && !this.#ended) this.#startDeadline();
+  expectPdu(what: string, ms: number): void {
+    this.#pduMs = ms;
+    this.#pduAwaited = what;
+    if (this.#pausedFor.size === 0 && !this.#ended) this.#pdu.set(ms);
   }
 
   /** No deadline: we are working, or the association is over. */
   expectNothing(): void {
-    this.#deadlineExpired = undefined;
-    this.#stopDeadline();
+    this.#pduAwaited = undefined;
+    this.#pdu.clear();
+  }
+
+  /**
+   * A message has begun: until `messageEnded` its bytes must come at `bytesPerSecondMin` at least, and all of
+   * it within `messageMs`. Time in which we make the peer wait is not counted.
+   */
+  messageBegan(): void {
+    this.#messageLeftMs = this.#limits.messageMs;
+    if (this.#pausedFor.size === 0) this.#watchMessage(this.#messageLeftMs);
+  }
+
+  messageEnded(): void {
+    this.#messageLeftMs = undefined;
+    this.#message.clear();
+    this.#window.clear();
   }
 
   /**
@@ -220,15 +276,15 @@ export class Connection {
 
   #sendLast(pdu: Buffer, lingerMs: number): void {
     this.socket.end(pdu);
+    this.#destroyAfter(lingerMs);
+  }
+
+  #destroyAfter(ms: number): void {
     // Go on reading (the framer throws it away), so that the peer's close is seen and our last PDU is not
     // lost to a reset.
     this.#pausedFor.clear();
     this.framer.state = 'ended';
     this.socket.resume();
-    this.#destroyAfter(lingerMs);
-  }
-
-  #destroyAfter(ms: number): void {
     const timer = setTimeout(() => this.socket.destroy(), ms);
     this.socket.once('close', () => clearTimeout(timer));
   }
@@ -238,8 +294,8 @@ export class Connection {
     this.#ended = true;
     this.#endedWith = error;
     this.framer.state = 'ended';
-    this.expectNothing();
-    this.#unwatchForStall();
+    this.#pduAwaited = undefined;
+    this.#clock.stop();
     const waiters = this.#drainWaiters;
     this.#drainWaiters = [];
     for (const { reject } of waiters)
@@ -248,40 +304,36 @@ export class Connection {
   }
 
   #drained(): void {
-    this.#unwatchForStall();
+    this.#stall.clear();
+    if (this.#drainWaiters.length === 0) return;
     const waiters = this.#drainWaiters;
     this.#drainWaiters = [];
     for (const { resolve } of waiters) resolve();
   }
 
-  /** One block must leave within `writeStallMs`; a fresh write gives a fresh wait. */
-  #watchForStall(): void {
-    if (this.#stall !== undefined) this.#stall.refresh();
-    else {
-      this.#stall = setTimeout(() => {
-        this.abort(2, 0, { why: `peer took nothing for ${this.#limits.writeStallMs} ms` });
-      }, this.#limits.writeStallMs);
-    }
-  }
-
-  #unwatchForStall(): void {
-    clearTimeout(this.#stall);
-    this.#stall = undefined;
-  }
-
   #touch(): void {
-    this.#deadline?.refresh();
+    if (this.#pdu.isSet) this.#pdu.set(this.#pduMs);
   }
 
-  #startDeadline(): void {
-    this.#deadline = setTimeout(() => {
-      const error = this.#deadlineExpired?.() ?? new ResponseTimeoutError('PDU', this.#deadlineMs);
-      this.abort(2, 0, { why: error.message, error });
-    }, this.#deadlineMs);
+  #pduIsLate(): void {
+    const error = new ResponseTimeoutError(this.#pduAwaited ?? 'PDU', this.#pduMs);
+    this.abort(2, 0, { why: error.message, error });
   }
 
-  #stopDeadline(): void {
-    clearTimeout(this.#deadline);
-    this.#deadline = undefined;
+  #watchMessage(leftMs: number): void {
+    const now = performance.now();
+    this.#message.set(leftMs, now);
+    this.#window.set(this.#limits.rateWindowMs, now);
+    this.#windowBytes = 0;
+  }
+
+  #windowIsOver(): void {
+    const { bytesPerSecondMin, rateWindowMs } = this.#limits;
+    if (this.#windowBytes * 1000 < bytesPerSecondMin * rateWindowMs) {
+      this.abort(2, 0, { why: `peer sent its message at fewer than ${bytesPerSecondMin} bytes/s` });
+      return;
+    }
+    this.#windowBytes = 0;
+    this.#window.set(rateWindowMs);
   }
 }

@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { close, fstat, open, read, readv } from 'node:fs';
 import type { Connection } from './connection.ts';
 import { DataSetSourceError } from './errors.ts';
 import { fragmentHeaderBytes, writeFragmentHeader } from './message-writer.ts';
@@ -9,150 +8,220 @@ export type DataSetSource = Buffer | { readonly file: string; readonly offset: n
 
 /** Bytes handed to the socket at a time, about; the next block is read while this one leaves. */
 const blockBytes = 512 * 1024;
+/** Up to here one block holds the whole data set: one read, one write. */
+const wholeBytesMax = 1024 * 1024;
 
 /** A data set that is ready to be sent: its length is known, its file is open. */
 export interface OpenDataSet {
+  /** Reads the first block already. To be followed by `send` with the same arguments, or `close`. */
+  prefetch(contextId: number, fragmentMax: number): void;
   /**
-   * Sends every byte as it is. Rejects with DataSetSourceError when the file ends early: the message is
-   * broken then.
+   * Sends `head` (the command set) and every byte as it is. Rejects with DataSetSourceError when the file ends
+   * early: the message is broken then.
    */
-  send(connection: Connection, contextId: number, fragmentMax: number): Promise<void>;
-  close(): Promise<void>;
+  send(connection: Connection, contextId: number, fragmentMax: number, head: Buffer): Promise<void>;
+  close(): void;
+}
+
+/** Keeps a few blocks for the next data set, since large ones are dear to allocate. */
+export class BlockPool {
+  readonly #kept: Buffer[] = [];
+  readonly #keptMax = 2;
+
+  take(bytes: number): Buffer {
+    const index = this.#kept.findIndex((block) => block.length >= bytes);
+    if (index >= 0) return this.#kept.splice(index, 1)[0] as Buffer;
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  give(block: Buffer): void {
+    if (this.#kept.length < this.#keptMax) this.#kept.push(block);
+    else this.#kept[0] = block;
+  }
 }
 
 /**
  * Opens before anything is sent, so that a missing file costs no association. Rejects with
  * DataSetSourceError.
  */
-export async function openDataSet(source: DataSetSource): Promise<OpenDataSet> {
+export async function openDataSet(source: DataSetSource, blocks: BlockPool): Promise<OpenDataSet> {
   if (Buffer.isBuffer(source)) {
-    return { send: (...to) => sendBuffer(source, ...to), close: () => Promise.resolve() };
+    return { prefetch: () => undefined, send: (...to) => sendBuffer(source, ...to), close: () => undefined };
   }
-  let handle: FileHandle | undefined;
+  const file = await new Promise<number>((resolve, reject) => {
+    open(source.file, 'r', (error, fd) => (error === null ? resolve(fd) : reject(unreadable(error))));
+  });
   try {
-    handle = await open(source.file, 'r');
-    const { size } = await handle.stat();
-    if (size < source.offset) throw new Error(`file of ${size} bytes, data set at ${source.offset}`);
-    const file = handle;
-    return {
-      send: (...to) => sendFile(file, source.offset, size - source.offset, ...to),
-      close: () => file.close(),
-    };
-  } catch (cause) {
-    await handle?.close();
-    throw new DataSetSourceError(cause instanceof Error ? cause.message : String(cause), { cause });
+    const size = await new Promise<number>((resolve, reject) => {
+      fstat(file, (error, stats) => (error === null ? resolve(stats.size) : reject(unreadable(error))));
+    });
+    if (size < source.offset) {
+      throw new DataSetSourceError(`file of ${size} bytes, data set at ${source.offset}`);
+    }
+    return new FileDataSet(file, source.offset, size - source.offset, blocks);
+  } catch (error) {
+    close(file);
+    throw error;
   }
 }
 
-async function sendBuffer(bytes: Buffer, connection: Connection, contextId: number, fragmentMax: number) {
-  const blockMax = Math.max(1, Math.floor(blockBytes / fragmentMax)) * fragmentMax;
-  let at = 0;
-  do {
-    const blockEnd = Math.min(bytes.length, at + blockMax);
-    const parts: Buffer[] = [];
-    do {
-      const length = Math.min(fragmentMax, blockEnd - at);
-      const header = Buffer.allocUnsafe(fragmentHeaderBytes);
-      writeFragmentHeader(header, 0, {
-        contextId,
-        isCommand: false,
-        isLast: at + length === bytes.length,
-        length,
-      });
-      parts.push(header, bytes.subarray(at, at + length));
-      at += length;
-    } while (at < blockEnd);
-    connection.write(...parts);
-    await connection.drained();
-  } while (at < bytes.length);
-}
-
-/**
- * Two blocks take turns: one is being written while the next is read from the file straight between the
- * fragment headers, so that each block is one read and one write whatever the peer's maximum, and memory
- * stays flat.
- */
-async function sendFile(
-  file: FileHandle,
-  offset: number,
-  length: number,
+async function sendBuffer(
+  bytes: Buffer,
   connection: Connection,
   contextId: number,
   fragmentMax: number,
+  head: Buffer,
 ): Promise<void> {
-  const fragmentsPerBlock = Math.max(1, Math.floor(blockBytes / fragmentMax));
-  const blockMax = fragmentsPerBlock * fragmentMax;
-  const bytesOfBlock = Math.min(length, blockMax) + fragmentsPerBlock * fragmentHeaderBytes;
-  const blocks = [Buffer.allocUnsafeSlow(bytesOfBlock)];
-  if (length > blockMax) blocks.push(Buffer.allocUnsafeSlow(bytesOfBlock));
-  const leaving: (Promise<void> | undefined)[] = [undefined, undefined];
+  const blockMax = Math.max(1, Math.floor(blockBytes / fragmentMax)) * fragmentMax;
   let at = 0;
-  let turn = 0;
+  let parts: Buffer[] = [head];
   do {
-    const size = Math.min(blockMax, length - at);
-    await leaving[turn];
-    const block = blocks[turn] as Buffer;
-    const bytes = await fillBlock(block, {
-      file,
-      position: offset + at,
-      size,
-      contextId,
-      fragmentMax,
-      left: length - at,
-    });
-    leaving[turn] = connection.writeAndWait(block.subarray(0, bytes));
-    leaving[turn]?.catch(() => undefined); // It is awaited at its next turn or at the end.
-    at += size;
-    turn = (turn + 1) % blocks.length;
-  } while (at < length);
-  await Promise.all(leaving);
+    const blockEnd = Math.min(bytes.length, at + blockMax);
+    do {
+      const length = Math.min(fragmentMax, blockEnd - at);
+      const header = Buffer.allocUnsafe(fragmentHeaderBytes);
+      const isLast = at + length === bytes.length;
+      writeFragmentHeader(header, 0, { contextId, isCommand: false, isLast, length });
+      parts.push(header, bytes.subarray(at, at + length));
+      at += length;
+    } while (at < blockEnd);
+    // Small messages in one piece: three writes of a kilobyte cost more than a copy of it.
+    if (bytes.length <= smallBytes) connection.write(Buffer.concat(parts));
+    else connection.write(...parts);
+    parts = [];
+    if (connection.isBehind) await connection.drained();
+  } while (at < bytes.length);
+}
+
+const smallBytes = 16 * 1024;
+
+interface FilledBlock {
+  readonly block: Buffer;
+  /** Bytes to write. */
+  readonly filled: number;
 }
 
 /**
- * Reads `size` bytes into `block` with a fragment header before each `fragmentMax`; answers the bytes to
- * write.
+ * Blocks take turns: one is being written while the next is read from the file straight between the fragment
+ * headers, so that each block is one read and one write whatever the peer's maximum, and memory stays flat.
  */
-async function fillBlock(
-  block: Buffer,
-  from: {
-    file: FileHandle;
-    position: number;
-    size: number;
-    contextId: number;
-    fragmentMax: number;
-    left: number;
-  },
-): Promise<number> {
-  const views: Buffer[] = [];
-  let filled = 0;
-  let taken = 0;
-  do {
-    const length = Math.min(from.fragmentMax, from.size - taken);
-    const isLast = taken + length === from.left;
-    writeFragmentHeader(block, filled, { contextId: from.contextId, isCommand: false, isLast, length });
-    filled += fragmentHeaderBytes;
-    if (length > 0) views.push(block.subarray(filled, filled + length));
-    filled += length;
-    taken += length;
-  } while (taken < from.size);
-  await readFully(from.file, views, from.position);
-  return filled;
+class FileDataSet implements OpenDataSet {
+  readonly #file: number;
+  readonly #offset: number;
+  readonly #length: number;
+  readonly #blocks: BlockPool;
+  #reading: Promise<FilledBlock> | undefined;
+  #isClosed = false;
+
+  constructor(file: number, offset: number, length: number, blocks: BlockPool) {
+    this.#file = file;
+    this.#offset = offset;
+    this.#length = length;
+    this.#blocks = blocks;
+  }
+
+  prefetch(contextId: number, fragmentMax: number): void {
+    this.#reading ??= this.#read(0, contextId, fragmentMax);
+    this.#reading.catch(() => undefined); // Told to `send`.
+  }
+
+  async send(connection: Connection, contextId: number, fragmentMax: number, head: Buffer): Promise<void> {
+    const blockMax = this.#blockMax(fragmentMax);
+    let firstHead: Buffer | undefined = head;
+    let leaving: { written: Promise<void>; block: Buffer } | undefined;
+    let at = 0;
+    this.prefetch(contextId, fragmentMax);
+    do {
+      const { block, filled } = await (this.#reading as Promise<FilledBlock>);
+      this.#reading = undefined;
+      const written = connection.writeAndWait(firstHead, block.subarray(0, filled));
+      written.catch(() => undefined); // It is awaited in its turn.
+      firstHead = undefined;
+      at += blockMax;
+      if (leaving !== undefined) await this.#left(leaving);
+      leaving = { written, block };
+      if (at < this.#length) {
+        this.#reading = this.#read(at, contextId, fragmentMax);
+        this.#reading.catch(() => undefined);
+      }
+    } while (at < this.#length);
+    await this.#left(leaving);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    // A descriptor must not be closed under a read: its number may be another file's by then.
+    const closeNow = (): void => close(this.#file, () => undefined);
+    if (this.#reading === undefined) closeNow();
+    else this.#reading.then(closeNow, closeNow);
+  }
+
+  async #left({ written, block }: { written: Promise<void>; block: Buffer }): Promise<void> {
+    await written;
+    this.#blocks.give(block);
+  }
+
+  /** Data bytes in one block. */
+  #blockMax(fragmentMax: number): number {
+    if (this.#length <= wholeBytesMax) return Math.max(1, this.#length);
+    return Math.max(1, Math.floor(blockBytes / fragmentMax)) * fragmentMax;
+  }
+
+  /** A block from `at` of the data set, with a fragment header before each `fragmentMax` bytes. */
+  async #read(at: number, contextId: number, fragmentMax: number): Promise<FilledBlock> {
+    const blockMax = this.#blockMax(fragmentMax);
+    const size = Math.min(blockMax, this.#length - at);
+    const block = this.#blocks.take(
+      blockMax + Math.max(1, Math.ceil(blockMax / fragmentMax)) * fragmentHeaderBytes,
+    );
+    const views: Buffer[] = [];
+    let filled = 0;
+    let taken = 0;
+    do {
+      const length = Math.min(fragmentMax, size - taken);
+      const isLast = at + taken + length === this.#length;
+      writeFragmentHeader(block, filled, { contextId, isCommand: false, isLast, length });
+      filled += fragmentHeaderBytes;
+      if (length > 0) views.push(block.subarray(filled, filled + length));
+      filled += length;
+      taken += length;
+    } while (taken < size);
+    await readFully(this.#file, views, this.#offset + at);
+    return { block, filled };
+  }
 }
 
-async function readFully(file: FileHandle, views: Buffer[], position: number): Promise<void> {
+async function readFully(file: number, views: Buffer[], position: number): Promise<void> {
   let rest = views;
   let at = position;
   while (rest.length > 0) {
-    const { bytesRead } = await file.readv(rest, at).catch((cause: unknown) => {
-      throw new DataSetSourceError(cause instanceof Error ? cause.message : String(cause), { cause });
-    });
+    const bytesRead = await readSome(file, rest, at);
     if (bytesRead === 0) throw new DataSetSourceError('the file ended early');
     at += bytesRead;
+    let whole = 0;
     let skip = bytesRead;
-    while (rest.length > 0 && skip >= (rest[0] as Buffer).length) {
-      skip -= (rest[0] as Buffer).length;
-      rest = rest.slice(1);
+    while (whole < rest.length && skip >= (rest[whole] as Buffer).length) {
+      skip -= (rest[whole] as Buffer).length;
+      whole += 1;
     }
-    if (skip > 0) rest = [(rest[0] as Buffer).subarray(skip), ...rest.slice(1)];
+    rest = rest.slice(whole);
+    if (skip > 0) rest[0] = (rest[0] as Buffer).subarray(skip);
   }
+}
+
+function readSome(file: number, views: Buffer[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, bytesRead: number): void => {
+      if (error === null) resolve(bytesRead);
+      else reject(unreadable(error));
+    };
+    const [only] = views;
+    if (views.length === 1 && only !== undefined) read(file, only, 0, only.length, position, done);
+    else readv(file, views, position, done);
+  });
+}
+
+function unreadable(cause: Error): DataSetSourceError {
+  return new DataSetSourceError(cause.message, { cause });
 }

@@ -22,7 +22,7 @@ import {
   startAcceptor,
   studyRootFind,
 } from '../test/acceptor-under-test.ts';
-import { folder, freePort, hasTool, run, startServer } from '../test/dcmtk.ts';
+import { folder, freePort, hasTool, run, startArchive, startServer } from '../test/dcmtk.ts';
 
 /** A small CT object with a private element and an odd string, in explicit VR little endian. */
 function ctObject(sopInstanceUid: string, pixelBytes = 200_000): Buffer {
@@ -64,6 +64,18 @@ async function objects(t: TestContext, count: number) {
     made.push({ file, sopInstanceUid, dataSet });
   }
   return made;
+}
+
+/** Each object is a file in the folder, its data set as it was. */
+async function assertReceived(path: string, made: { sopInstanceUid: string; dataSet: Buffer }[]) {
+  const names = await readdir(path);
+  assert.equal(names.length, made.length);
+  for (const name of names) {
+    const bytes = await readFile(join(path, name));
+    const { dataSetOffset, sopInstanceUid } = readFileMeta(bytes);
+    const sent = made.find((one) => one.sopInstanceUid === sopInstanceUid);
+    assert.ok(sent && bytes.subarray(dataSetOffset).equals(sent.dataSet), name);
+  }
 }
 
 const to = (port: number) => ['-aec', 'ACCEPTOR', '-aet', 'DCMTK', '127.0.0.1', String(port)];
@@ -197,6 +209,41 @@ describe('DCMTK as requestor', () => {
     assert.match(output, /0xb000/);
     assert.match(output, /\(0008,0058\) UI \[1\.2\.3\.4\.5\]/);
   });
+
+  it('[Q13] getscu gets every byte of our objects on its own association', async (t) => {
+    if (!(await hasTool(t, 'getscu'))) return;
+    const made = await objects(t, 4);
+    const { port, event } = await startAcceptor(t, {
+      admit: (request) => ({
+        accept: true,
+        // Explicit VR, in which our objects are, where it was offered.
+        contexts: request.contexts.map(({ id, transferSyntaxUids: [first = ''], transferSyntaxUids }) => ({
+          id,
+          transferSyntaxUid: transferSyntaxUids.includes(explicitLittle) ? explicitLittle : first,
+        })),
+        roles: request.roles,
+      }),
+      handlers: {
+        cGet: async function* (request) {
+          let remaining = made.length;
+          for (const { file, sopInstanceUid } of made) {
+            const { dataSetOffset: offset } = readFileMeta(await readFile(file));
+            const object = { sopClassUid: ctStorage, sopInstanceUid, transferSyntaxUid: explicitLittle };
+            await request.store({ ...object, dataSet: { file, offset } });
+            remaining -= 1;
+            yield { ...request.tally().counts, remaining };
+          }
+          return { status: 0, counts: request.tally().counts };
+        },
+      },
+    });
+    const received = await folder(t);
+    const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID=1.2.3'];
+    const { code, output } = await run('getscu', ['-v', '-S', '+B', '-od', received, ...keys, ...to(port)]);
+    assert.equal(code, 0, output);
+    await event('released');
+    await assertReceived(received, made);
+  });
 });
 
 describe('DCMTK as acceptor', () => {
@@ -219,19 +266,11 @@ describe('DCMTK as acceptor', () => {
       assert.equal(answer.status, 0);
     }
     await association.release();
-    const names = await readdir(received);
-    assert.equal(names.length, made.length);
-    for (const name of names) {
-      const bytes = await readFile(join(received, name));
-      const { dataSetOffset, sopInstanceUid } = readFileMeta(bytes);
-      const sent = made.find((one) => one.sopInstanceUid === sopInstanceUid);
-      assert.ok(sent && bytes.subarray(dataSetOffset).equals(sent.dataSet), name);
-    }
+    await assertReceived(received, made);
   });
 
   it('dcmqrscp answers our C-FIND, and sends what our C-MOVE asks for to our acceptor', async (t) => {
     if (!(await hasTool(t, 'dcmqrscp'))) return;
-    const port = await freePort();
     const stored: string[] = [];
     const { port: ourPort } = await startAcceptor(t, {
       handlers: {
@@ -242,25 +281,7 @@ describe('DCMTK as acceptor', () => {
         },
       },
     });
-    const database = await folder(t);
-    const configuration = join(database, 'dcmqrscp.cfg');
-    await writeFile(
-      configuration,
-      [
-        `NetworkTCPPort = ${port}`,
-        'MaxPDUSize = 16384',
-        'MaxAssociations = 16',
-        'HostTable BEGIN',
-        `acceptor = (ACCEPTOR, 127.0.0.1, ${ourPort})`,
-        'HostTable END',
-        'VendorTable BEGIN',
-        'VendorTable END',
-        'AETable BEGIN',
-        `ARCHIVE ${database} RW (100, 1024mb) ANY`,
-        'AETable END',
-      ].join('\n'),
-    );
-    await startServer(t, 'dcmqrscp', ['-c', configuration], port);
+    const port = await startArchive(t, ourPort);
     const studyRootMove = '1.2.840.10008.5.1.4.1.2.2.2';
     const association = await associate(t, port, {
       calledAeTitle: 'ARCHIVE',
@@ -301,5 +322,41 @@ describe('DCMTK as acceptor', () => {
       stored.sort(),
       made.map(({ sopInstanceUid }) => `${sopInstanceUid} for REQUESTOR`),
     );
+  });
+
+  it('[Q13] dcmqrscp brings what our C-GET asks for, on that association', async (t) => {
+    if (!(await hasTool(t, 'dcmqrscp'))) return;
+    const port = await startArchive(t, 1);
+    const studyRootGet = '1.2.840.10008.5.1.4.1.2.2.3';
+    const association = await associate(t, port, {
+      calledAeTitle: 'ARCHIVE',
+      contexts: [
+        { sopClassUid: ctStorage, transferSyntaxUids: [explicitLittle], role: 'both' },
+        { sopClassUid: studyRootGet, transferSyntaxUids: [implicitLittle] },
+      ],
+    });
+    const made = await objects(t, 5);
+    for (const { sopInstanceUid, dataSet } of made) {
+      const object = { sopClassUid: ctStorage, sopInstanceUid, transferSyntaxUid: explicitLittle, dataSet };
+      assert.equal((await association.cStore(object)).status, 0);
+    }
+    const received = new Map<string, Buffer>();
+    const outcome = await association.cGet({
+      sopClassUid: studyRootGet,
+      identifier: {
+        '00080052': { vr: 'CS', Value: ['STUDY'] },
+        '0020000D': { vr: 'UI', Value: ['1.2.3'] },
+      },
+      onStore: async ({ data, sopInstanceUid }) => {
+        received.set(sopInstanceUid, await collect(data));
+        return { status: 0 };
+      },
+    });
+    assert.equal(outcome.status, 0);
+    assert.equal(outcome.counts.completed, made.length);
+    for (const { sopInstanceUid, dataSet } of made) {
+      const got = received.get(sopInstanceUid);
+      assert.deepEqual(decodeDataSet(got as Buffer, explicitLittle), decodeDataSet(dataSet, explicitLittle));
+    }
   });
 });

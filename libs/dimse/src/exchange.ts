@@ -9,6 +9,10 @@ export interface FinalResponse {
 export class Exchange {
   readonly contextId: number;
   readonly messageId: number;
+  /** How long the peer may be silent while we wait for it. */
+  readonly timeoutMs: number;
+  /** All of the request has been handed to the socket: from here on the peer is to act. */
+  isSent = false;
   readonly #onPending: ((command: CommandSet, dataSet: Buffer | undefined) => void) | undefined;
   readonly #final = Promise.withResolvers<FinalResponse>();
   #cancelTimer: NodeJS.Timeout | undefined;
@@ -17,10 +21,12 @@ export class Exchange {
   constructor(facts: {
     contextId: number;
     messageId: number;
+    timeoutMs: number;
     onPending?: (command: CommandSet, dataSet: Buffer | undefined) => void;
   }) {
     this.contextId = facts.contextId;
     this.messageId = facts.messageId;
+    this.timeoutMs = facts.timeoutMs;
     this.#onPending = facts.onPending;
     // The sender may not have come to wait for it yet.
     this.#final.promise.catch(() => undefined);

@@ -105,9 +105,21 @@ export class PduFramer {
   #step(chunk: Buffer, at: number): number {
     switch (this.#part) {
       case 'pdu-header':
-        return this.#takeHeader(chunk, at, () => this.#pduHeader());
-      case 'pdv-header':
-        return this.#takeHeader(chunk, at, () => this.#pdvHeader());
+      case 'pdv-header': {
+        // Both headers happen to have six bytes. Most lie whole in the chunk, but one may arrive byte by byte.
+        if (this.#headerBytes === 0 && at + pduHeaderBytes <= chunk.length) {
+          this.#takeHeader(chunk, at);
+          return at + pduHeaderBytes;
+        }
+        const end = Math.min(chunk.length, at + pduHeaderBytes - this.#headerBytes);
+        chunk.copy(this.#header, this.#headerBytes, at, end);
+        this.#headerBytes += end - at;
+        if (this.#headerBytes === pduHeaderBytes) {
+          this.#headerBytes = 0;
+          this.#takeHeader(this.#header, 0);
+        }
+        return end;
+      }
       case 'pdu-body': {
         const end = Math.min(chunk.length, at + this.#pduLeft);
         this.#body.push(chunk.subarray(at, end));
@@ -126,21 +138,14 @@ export class PduFramer {
     }
   }
 
-  /** Both headers happen to have six bytes. Most lie whole in the chunk, but one may arrive byte by byte. */
-  #takeHeader(chunk: Buffer, at: number, then: () => void): number {
-    const end = Math.min(chunk.length, at + pduHeaderBytes - this.#headerBytes);
-    chunk.copy(this.#header, this.#headerBytes, at, end);
-    this.#headerBytes += end - at;
-    if (this.#headerBytes === pduHeaderBytes) {
-      this.#headerBytes = 0;
-      then();
-    }
-    return end;
+  #takeHeader(bytes: Buffer, at: number): void {
+    if (this.#part === 'pdv-header') this.#pdvHeader(bytes, at);
+    else this.#pduHeader(bytes, at);
   }
 
-  #pduHeader(): void {
-    this.#type = this.#header.readUInt8(0);
-    this.#pduLeft = this.#header.readUInt32BE(2);
+  #pduHeader(bytes: Buffer, at: number): void {
+    this.#type = bytes.readUInt8(at);
+    this.#pduLeft = bytes.readUInt32BE(at + 2);
     this.#judge(this.#type, this.#pduLeft);
     if (this.#type === pduType.data) this.#part = 'pdv-header';
     else {
@@ -173,16 +178,16 @@ export class PduFramer {
     this.#receiver.pdu(this.#type, body);
   }
 
-  #pdvHeader(): void {
+  #pdvHeader(bytes: Buffer, at: number): void {
     // PDV length counts the context id and the message control header; it does not count itself (PS3.8
     // 9.3.5.1).
-    const length = this.#header.readUInt32BE(0);
+    const length = bytes.readUInt32BE(at);
     if (length < 2 || length + 4 > this.#pduLeft) throw new ProtocolError(6, `PDV length ${length}`);
     this.#pduLeft -= pdvHeaderBytes;
     this.#pdvLeft = length - 2;
     // Bits 2 to 7 are not checked by the receiver (PS3.8 E.2).
-    const control = this.#header.readUInt8(5);
-    const contextId = this.#header.readUInt8(4);
+    const control = bytes.readUInt8(at + 5);
+    const contextId = bytes.readUInt8(at + 4);
     this.#receiver.pdvStart(contextId, (control & 1) !== 0, (control & 2) !== 0, this.#pdvLeft);
     this.#part = 'pdv-data';
     if (this.#pdvLeft === 0) this.#pdvEnd();

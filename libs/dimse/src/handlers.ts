@@ -1,5 +1,6 @@
 import type { SubOperationCounts } from './command-set.ts';
 import type { DimseError } from './errors.ts';
+import type { AcceptedContext, EventReport, NOutcome, ResponseOutcome, StoreObject } from './outcomes.ts';
 import type { ExtendedNegotiation, ProposedContext, RoleSelection, UserIdentity } from './pdu.ts';
 
 /** Who is at the other end of an association. */
@@ -19,6 +20,26 @@ export interface AssociationInfo {
 /** A presentation context as the peer offers it. */
 export type OfferedContext = ProposedContext;
 
+/** What TLS says of a peer. A certificate is bound to a station by `admit`. */
+export interface TlsFacts {
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly protocol: string;
+  readonly cipherSuite: string;
+  /** Missing when none was asked for or sent. */
+  readonly peerCertificate?: {
+    /** `CN=…,O=…` */
+    readonly subject: string;
+    readonly issuer: string;
+    /** `DNS:pacs.example`, `IP Address:192.0.2.7` … */
+    readonly subjectAltNames: readonly string[];
+    /** Upper-case hexadecimal pairs with colons. */
+    readonly fingerprintSha256: string;
+    readonly validTo: Date;
+    /** Its chain leads to an authority of ours. Always true with `rejectUnauthorized`. */
+    readonly isTrusted: boolean;
+  };
+}
+
 export interface AdmitRequest {
   readonly callingAeTitle: string;
   readonly calledAeTitle: string;
@@ -30,6 +51,8 @@ export interface AdmitRequest {
   readonly implementationVersionName?: string;
   /** May hold credentials: never log it. */
   readonly userIdentity?: UserIdentity;
+  /** Missing on a connection in the clear. */
+  readonly tls?: TlsFacts;
 }
 
 /**
@@ -50,7 +73,12 @@ export type AdmitResult =
   | {
       readonly accept: true;
       readonly contexts: readonly AdmittedContext[];
-      /** Only for SOP classes whose roles the peer proposed. */
+      /** Of this calling AE title at a time, instead of `associationsPerAeTitleMax`. */
+      readonly associationsMax?: number;
+      /**
+       * Only for SOP classes whose roles the peer proposed, and only roles that it proposed; without it a peer
+       * is SCU. `scp` true lets a C-GET of the peer be answered with objects of the class.
+       */
       readonly roles?: readonly RoleSelection[];
       /** Only for SOP classes that the peer proposed extended negotiation for. */
       readonly extendedNegotiations?: readonly ExtendedNegotiation[];
@@ -121,6 +149,64 @@ export interface MoveAnswer extends StatusAnswer {
   readonly failedSopInstanceUids?: readonly string[];
 }
 
+export interface GetRequest extends OperationRequest {
+  /** The encoded identifier, in `transferSyntaxUid`. */
+  readonly identifier: Buffer;
+  /**
+   * Contexts on which the peer takes objects of a class, by what was negotiated, roles included; none: it
+   * takes no such objects.
+   */
+  accepted(sopClassUid: string): AcceptedContext[];
+  /**
+   * Sends one object on this association, as a C-STORE sub-operation. Several calls take turns. Counted in
+   * `tally`, whatever becomes of it. Rejects as `RequestedAssociation.cStore` does: with
+   * NoPresentationContextError and DataSetSourceError before anything was sent the C-GET can go on.
+   */
+  store(object: StoreObject): Promise<ResponseOutcome>;
+  /** Sub-operations done so far: what to yield, with `remaining`, and to answer. */
+  tally(): { readonly counts: SubOperationCounts; readonly failedSopInstanceUids: readonly string[] };
+}
+export type GetAnswer = MoveAnswer;
+
+interface NormalisedRequest extends OperationRequest {
+  /** Encoded in `transferSyntaxUid`. */
+  readonly dataSet?: Buffer;
+  /** N-EVENT-REPORT on the same association; also after this request was answered, while it is open. */
+  nEventReport(report: EventReport): Promise<NOutcome>;
+}
+
+export interface NActionRequest extends NormalisedRequest {
+  /** Requested SOP Instance UID. */
+  readonly sopInstanceUid: string;
+  readonly actionTypeId: number;
+}
+export interface NCreateRequest extends NormalisedRequest {
+  /** Missing when the SCP shall choose one: it is named in the answer then. */
+  readonly sopInstanceUid?: string;
+}
+export interface NSetRequest extends NormalisedRequest {
+  readonly sopInstanceUid: string;
+}
+export interface NGetRequest extends NormalisedRequest {
+  readonly sopInstanceUid: string;
+  /** Eight hexadecimal digits each; none = all attributes. */
+  readonly attributeTags: readonly string[];
+}
+export interface NDeleteRequest extends NormalisedRequest {
+  readonly sopInstanceUid: string;
+}
+export interface NEventReportRequest extends NormalisedRequest {
+  readonly sopInstanceUid: string;
+  readonly eventTypeId: number;
+}
+
+export interface NAnswer extends StatusAnswer {
+  /** Affected SOP Instance UID, when it is not that of the request. */
+  readonly sopInstanceUid?: string;
+  /** Encoded in the request's transfer syntax. */
+  readonly dataSet?: Buffer;
+}
+
 /**
  * One function per DIMSE service; what is left out is answered with 0122 (SOP class not supported). A
  * function that throws answers with the error's `dimseStatus` when it has one, A700 when storage is full,
@@ -134,7 +220,32 @@ export interface AssociationHandlers {
   cFind?(request: FindRequest): AsyncIterable<FindRow, StatusAnswer | void>;
   /** Yields counts whenever the peer should hear of them. */
   cMove?(request: MoveRequest): AsyncIterable<SubOperationCounts, MoveAnswer>;
+  /** As `cMove`; what matches is sent with `request.store`. */
+  cGet?(request: GetRequest): AsyncIterable<SubOperationCounts, GetAnswer>;
+  /** The DIMSE-N services (PS3.7 10); what is left out is answered with 0211 (unrecognised operation). */
+  nEventReport?(request: NEventReportRequest): Promise<NAnswer>;
+  nGet?(request: NGetRequest): Promise<NAnswer>;
+  nSet?(request: NSetRequest): Promise<NAnswer>;
+  nAction?(request: NActionRequest): Promise<NAnswer>;
+  nCreate?(request: NCreateRequest): Promise<NAnswer>;
+  nDelete?(request: NDeleteRequest): Promise<NAnswer>;
 }
+
+/** What a requestor may be asked on the association that it opened, C-GET aside: see `cGet`. */
+export type RequestorHandlers = Pick<AssociationHandlers, 'nEventReport'>;
+
+export type ServiceName =
+  | 'C-ECHO'
+  | 'C-STORE'
+  | 'C-FIND'
+  | 'C-MOVE'
+  | 'C-GET'
+  | 'N-EVENT-REPORT'
+  | 'N-GET'
+  | 'N-SET'
+  | 'N-ACTION'
+  | 'N-CREATE'
+  | 'N-DELETE';
 
 // --------------------------------------------------------------------------------------------------------
 // events
@@ -153,6 +264,8 @@ export type AssociationEvent =
     }
   /** Too many connections even to be told so. */
   | { readonly type: 'turned-away'; readonly remoteAddress: string }
+  /** No TLS handshake came about: it failed, or took too long. */
+  | { readonly type: 'tls-failed'; readonly remoteAddress: string; readonly error: Error }
   | { readonly type: 'released'; readonly association: AssociationInfo }
   /** Aborted by either side, or lost. `association` is missing when it never came to one. */
   | {
@@ -164,7 +277,7 @@ export type AssociationEvent =
   | {
       readonly type: 'handler-failed';
       readonly association?: AssociationInfo;
-      readonly service: 'admit' | 'C-ECHO' | 'C-STORE' | 'C-FIND' | 'C-MOVE';
+      readonly service: 'admit' | ServiceName;
       readonly error: unknown;
     }
   | { readonly type: 'listener-failed'; readonly error: unknown };

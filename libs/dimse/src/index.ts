@@ -1,5 +1,6 @@
 export { acceptAssociations } from './acceptor.ts';
 export type { AcceptAssociationsOptions, Acceptor } from './acceptor.ts';
+export { failureStatus } from './answers.ts';
 export { commandField, decodeCommandSet, encodeCommandSet } from './command-set.ts';
 export type { CommandSet, SubOperationCounts } from './command-set.ts';
 export type { DataSetSource } from './data-set-sender.ts';
@@ -26,13 +27,25 @@ export type {
   EchoRequest,
   FindRequest,
   FindRow,
+  GetAnswer,
+  GetRequest,
   MoveAnswer,
   MoveRequest,
+  NActionRequest,
+  NAnswer,
+  NCreateRequest,
+  NDeleteRequest,
+  NEventReportRequest,
+  NGetRequest,
+  NSetRequest,
   OfferedContext,
+  RequestorHandlers,
+  ServiceName,
   StatusAnswer,
   StoreAnswer,
   StoreData,
   StoreRequest,
+  TlsFacts,
 } from './handlers.ts';
 export { defaultLimits, dimseLimits } from './limits.ts';
 export type { DimseLimits } from './limits.ts';
@@ -42,13 +55,17 @@ export type { AssociationPool, AssociationPoolOptions } from './pool.ts';
 export { RequestedAssociation } from './requested-association.ts';
 export type {
   AcceptedContext,
+  EventReport,
   FindQuery,
+  GetQuery,
   MoveOutcome,
   MoveQuery,
+  NInstance,
+  NOutcome,
   PeerInfo,
   ResponseOutcome,
   StoreObject,
 } from './outcomes.ts';
 export { defaultTimeouts, requestAssociation } from './requestor.ts';
 export type { ContextProposal, RequestAssociationOptions, RequestTimeouts } from './requestor.ts';
-export { failureStatus } from './services.ts';
+export { bcp195 } from './tls.ts';

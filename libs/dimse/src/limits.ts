@@ -10,6 +10,10 @@ export interface DimseLimits {
   readonly associationsMax: number;
   /** Open associations from one network address. */
   readonly associationsPerAddressMax: number;
+  /** Open associations of one calling AE title, where `admit` says nothing else. */
+  readonly associationsPerAeTitleMax: number;
+  /** TLS handshakes in progress; more connections are closed at once. They count as associations, too. */
+  readonly tlsHandshakesMax: number;
   /**
    * Connections beyond `associationsMax` that are still told why; more than these are closed without a word.
    */
@@ -38,7 +42,9 @@ export interface DimseLimits {
   /** Responses of a C-FIND are written in batches of about this size. */
   readonly batchBytes: number;
 
-  /** From connection to the last byte of A-ASSOCIATE-RQ, and again for `admit` to decide. */
+  /** From connection to the end of the TLS handshake. */
+  readonly tlsHandshakeMs: number;
+  /** From connection (or TLS handshake) to the last byte of A-ASSOCIATE-RQ, and again for `admit` to decide. */
   readonly firstPduMs: number;
   /** Between messages while nothing is under way. */
   readonly idleMs: number;
@@ -47,6 +53,14 @@ export interface DimseLimits {
    * wait.
    */
   readonly betweenPdusMs: number;
+  /** For one whole message, time in which we make the peer wait not counted. */
+  readonly messageMs: number;
+  /** Data of a message must come at this rate at least … */
+  readonly bytesPerSecondMin: number;
+  /** … as measured over this time. Shorter messages are not measured. */
+  readonly rateWindowMs: number;
+  /** For the response to a request that we make on an association that the peer opened. */
+  readonly responseMs: number;
   /** For a peer to take what we wrote. */
   readonly writeStallMs: number;
   /** How long a C-MOVE handler may take to stop after C-CANCEL before FE00 is answered without it. */
@@ -64,6 +78,8 @@ const MIB = 1024 * KIB;
 export const defaultLimits: DimseLimits = {
   associationsMax: 256,
   associationsPerAddressMax: 64,
+  associationsPerAeTitleMax: 64,
+  tlsHandshakesMax: 64,
   refusalsMax: 32,
   associatePduBytesMax: MIB,
   pduBytesMax: 128 * KIB,
@@ -74,9 +90,14 @@ export const defaultLimits: DimseLimits = {
   queuedBytesMax: MIB,
   queuedBytesResume: 256 * KIB,
   batchBytes: 64 * KIB,
+  tlsHandshakeMs: 10_000,
   firstPduMs: 10_000,
   idleMs: 60_000,
   betweenPdusMs: 60_000,
+  messageMs: 3_600_000,
+  bytesPerSecondMin: 512,
+  rateWindowMs: 30_000,
+  responseMs: 60_000,
   writeStallMs: 60_000,
   cancelGraceMs: 5_000,
   abortLingerMs: 500,

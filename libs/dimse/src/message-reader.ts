@@ -6,7 +6,8 @@ import type { DimseLimits } from './limits.ts';
 /** Takes the data set of one message, fragment by fragment. */
 export interface DataSetSink {
   push(slice: Buffer): void;
-  end(): void;
+  /** All of it has come. */
+  finish(): void;
 }
 
 /**
@@ -83,7 +84,7 @@ export class MessageReader {
     const sink = this.#dataSetSink();
     this.#sink = undefined;
     this.#stage = 'command';
-    sink.end();
+    sink.finish();
   }
 
   #dataSetSink(): DataSetSink {

@@ -1,6 +1,6 @@
-import type { Connection } from './connection.ts';
 import { encodeCommandSet } from './command-set.ts';
 import type { CommandSet } from './command-set.ts';
+import type { MessageSender } from './message-sender.ts';
 import { pduHeaderBytes, pduType } from './pdu.ts';
 
 /**
@@ -70,35 +70,49 @@ export function encodeMessage(
 
 /**
  * Gathers small messages and writes them in batches: at once when the producer pauses (next turn of the event
- * loop), and at `batchBytes` with the peer's pace awaited.
+ * loop), and at `batchBytes` with the peer's pace awaited. What is added is copied into the batch.
  */
 export class BatchWriter {
-  readonly #connection: Connection;
+  readonly #to: Pick<MessageSender, 'write' | 'drained' | 'isBehind'>;
   readonly #batchBytes: number;
-  #parts: Buffer[] = [];
+  #batch: Buffer | undefined;
   #bytes = 0;
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(connection: Connection, batchBytes: number) {
-    this.#connection = connection;
+  constructor(to: Pick<MessageSender, 'write' | 'drained' | 'isBehind'>, batchBytes: number) {
+    this.#to = to;
     this.#batchBytes = batchBytes;
   }
 
-  /** Adds a message. When it answers true, `flush` must be awaited before the next. */
-  add(...parts: readonly Buffer[]): boolean {
-    for (const part of parts) {
-      this.#parts.push(part);
-      this.#bytes += part.length;
+  /**
+   * Adds a message: its command set, which is in fragments already, and its data set. When it answers true,
+   * `flush` must be awaited before the next.
+   */
+  add(command: Buffer, dataSet: Buffer, contextId: number, fragmentMax: number): boolean {
+    const isOne = dataSet.length <= fragmentMax;
+    const data = isOne ? dataSet : encodeFragments(contextId, false, dataSet, fragmentMax);
+    const length = command.length + (isOne ? fragmentHeaderBytes : 0) + data.length;
+    if (this.#batch !== undefined && this.#bytes + length > this.#batch.length) this.writeNow();
+    // A few bytes more than the limit, so that the message that reaches it still fits.
+    this.#batch ??= Buffer.allocUnsafeSlow(Math.max(length, this.#batchBytes + (this.#batchBytes >> 2)));
+    const batch = this.#batch;
+    command.copy(batch, this.#bytes);
+    let at = this.#bytes + command.length;
+    if (isOne) {
+      writeFragmentHeader(batch, at, { contextId, isCommand: false, isLast: true, length: data.length });
+      at += fragmentHeaderBytes;
     }
+    data.copy(batch, at);
+    this.#bytes = at + data.length;
     // A slow producer must not keep its first rows waiting for a full batch.
     this.#scheduled ??= setImmediate(() => this.writeNow());
-    return this.#bytes >= this.#batchBytes || this.#connection.isBehind;
+    return this.#bytes >= this.#batchBytes || this.#to.isBehind;
   }
 
   /** Writes what is there, waits for the peer, and lets the event loop turn, so that a C-CANCEL is seen. */
   async flush(): Promise<void> {
     this.writeNow();
-    await this.#connection.drained();
+    await this.#to.drained();
     await new Promise((resolve) => setImmediate(resolve));
   }
 
@@ -106,15 +120,14 @@ export class BatchWriter {
   discard(): void {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
-    this.#parts = [];
+    this.#batch = undefined;
     this.#bytes = 0;
   }
 
   /** Writes what is there without waiting. */
   writeNow(): void {
-    const batch =
-      this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#bytes);
+    const batch = this.#batch?.subarray(0, this.#bytes);
     this.discard();
-    if (batch.length > 0 && !this.#connection.isEnded) this.#connection.write(batch);
+    if (batch !== undefined && batch.length > 0) this.#to.write(batch);
   }
 }

@@ -2,7 +2,13 @@ import { isAeTitle } from '@isthmus/dicom';
 import type { AdmitResult } from './handlers.ts';
 import type { DimseLimits } from './limits.ts';
 import { dicomApplicationContext } from './pdu.ts';
-import type { AnsweredContext, AssociateAccept, AssociateRequest, ProposedContext } from './pdu.ts';
+import type {
+  AnsweredContext,
+  AssociateAccept,
+  AssociateRequest,
+  ProposedContext,
+  RoleSelection,
+} from './pdu.ts';
 
 /** Fields of A-ASSOCIATE-RJ (PS3.8 table 9-21). */
 export interface Rejection {
@@ -38,7 +44,11 @@ export function rejectionBefore(
 export function answerTo(
   request: AssociateRequest,
   admitted: AdmitResult & { readonly accept: true },
-  options: { readonly implementationClassUid: string; readonly implementationVersionName: string },
+  options: {
+    readonly implementationClassUid: string;
+    readonly implementationVersionName: string;
+    readonly operationsPerformedMax?: number;
+  },
   limits: DimseLimits,
 ): AssociateAccept {
   const decisions = new Map(admitted.contexts.map((context) => [context.id, context]));
@@ -50,7 +60,6 @@ export function answerTo(
     if (!offered.transferSyntaxUids.includes(transferSyntaxUid)) return refused(offered, 4);
     return { id: offered.id, result: 0, transferSyntaxUid };
   });
-  const proposedRoles = new Set(request.user.roles?.map(({ sopClassUid }) => sopClassUid));
   const proposedExtended = new Set(request.user.extendedNegotiations?.map(({ sopClassUid }) => sopClassUid));
   return {
     protocolVersion: 1,
@@ -62,13 +71,50 @@ export function answerTo(
       maxPduBytes: limits.pduBytesMax,
       implementationClassUid: options.implementationClassUid,
       implementationVersionName: options.implementationVersionName,
-      // No 0x53: an asynchronous operations window is never granted, and its absence means one at a time.
-      roles: admitted.roles?.filter(({ sopClassUid }) => proposedRoles.has(sopClassUid)),
+      asyncOperations: windowFor(request, options.operationsPerformedMax ?? 1),
+      roles: rolesOfBoth(request, admitted.roles),
       extendedNegotiations: admitted.extendedNegotiations?.filter(({ sopClassUid }) =>
         proposedExtended.has(sopClassUid),
       ),
     },
   };
+}
+
+/**
+ * Asynchronous operations (PS3.7 D.3.3.3): no answer means one at a time, which is all that a peer gets
+ * unless we are told to grant more. We never ask for more than one ourselves.
+ */
+function windowFor(
+  { user }: AssociateRequest,
+  performedMax: number,
+): { invoked: number; performed: number } | undefined {
+  if (user.asyncOperations === undefined || performedMax <= 1) return undefined;
+  const asked = user.asyncOperations.invoked;
+  return { invoked: asked === 0 ? performedMax : Math.min(asked, performedMax), performed: 1 };
+}
+
+/** Roles that were both proposed and given (PS3.7 D.3.3.4). */
+function rolesOfBoth(
+  { user }: AssociateRequest,
+  given: readonly RoleSelection[] | undefined,
+): readonly RoleSelection[] | undefined {
+  return given?.flatMap((role) => {
+    const proposed = user.roles?.find(({ sopClassUid }) => sopClassUid === role.sopClassUid);
+    if (proposed === undefined) return [];
+    return [{ ...role, scu: role.scu && proposed.scu, scp: role.scp && proposed.scp }];
+  });
+}
+
+/** As requestor: the roles that we have. One that was not proposed cannot be given. */
+export function grantedRoles(request: AssociateRequest, { user }: AssociateAccept): readonly RoleSelection[] {
+  return rolesOfBoth(request, user.roles) ?? [];
+}
+
+/** As requestor: no answer means one at a time; 0 means any number, so that ours holds (PS3.7 D.3.3.3). */
+export function grantedWindow(request: AssociateRequest, { user }: AssociateAccept): number {
+  const asked = request.user.asyncOperations?.invoked ?? 1;
+  const granted = user.asyncOperations?.invoked ?? 1;
+  return granted === 0 ? asked : Math.min(asked, granted);
 }
 
 function refused(offered: ProposedContext, result: 1 | 2 | 3 | 4): AnsweredContext {

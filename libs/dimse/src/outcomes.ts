@@ -2,6 +2,7 @@ import { decodeDataSet, encodeDataSet, stringsOf, tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import type { CommandSet, SubOperationCounts } from './command-set.ts';
 import type { DataSetSource } from './data-set-sender.ts';
+import type { StoreAnswer, StoreRequest } from './handlers.ts';
 import type { ExtendedNegotiation } from './pdu.ts';
 
 export interface AcceptedContext {
@@ -40,10 +41,42 @@ export interface MoveQuery extends FindQuery {
   readonly onPending?: (counts: SubOperationCounts) => void;
 }
 
+export interface GetQuery extends FindQuery {
+  readonly onPending?: (counts: SubOperationCounts) => void;
+  /** Takes one object as the handler of an acceptor does: streamed, with back-pressure, its status is answered. */
+  readonly onStore: (request: StoreRequest) => Promise<StoreAnswer>;
+}
+
 export interface MoveOutcome extends ResponseOutcome {
   /** As the peer counts; missing numbers are 0. They prove nothing about what arrived. */
   readonly counts: SubOperationCounts;
   readonly failedSopInstanceUids: readonly string[];
+}
+
+/** What a DIMSE-N service is asked of. */
+export interface NInstance {
+  readonly sopClassUid: string;
+  readonly sopInstanceUid: string;
+  /** Encoded bytes must be in the transfer syntax of the first context accepted for the SOP class. */
+  readonly dataSet?: DataSetJson | Buffer;
+}
+
+/** N-EVENT-REPORT (PS3.7 10.1.1). */
+export interface EventReport {
+  readonly sopClassUid: string;
+  readonly sopInstanceUid: string;
+  readonly eventTypeId: number;
+  /** Event Information; encoded bytes must be in the transfer syntax of the context. */
+  readonly dataSet?: DataSetJson | Buffer;
+}
+
+/** Final response of a DIMSE-N service. */
+export interface NOutcome extends ResponseOutcome {
+  /** Affected SOP Instance UID. */
+  readonly sopInstanceUid?: string;
+  /** Encoded in `transferSyntaxUid`. */
+  readonly dataSet?: Buffer;
+  readonly transferSyntaxUid: string;
 }
 
 /** What the peer said of itself in A-ASSOCIATE-AC. */
@@ -56,6 +89,19 @@ export interface PeerInfo {
 
 export function outcomeOf({ command }: { command: CommandSet }): ResponseOutcome {
   return { status: command.status ?? 0, ...(command.errorComment && { errorComment: command.errorComment }) };
+}
+
+export function nOutcomeOf(
+  { command, dataSet }: { command: CommandSet; dataSet: Buffer | undefined },
+  transferSyntaxUid: string,
+): NOutcome {
+  const { affectedSopInstanceUid: sopInstanceUid } = command;
+  return {
+    ...outcomeOf({ command }),
+    ...(sopInstanceUid !== undefined && { sopInstanceUid }),
+    ...(dataSet !== undefined && { dataSet }),
+    transferSyntaxUid,
+  };
 }
 
 export function countsOf(command: CommandSet): SubOperationCounts {

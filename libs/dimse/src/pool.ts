@@ -250,9 +250,11 @@ class Pool implements AssociationPool {
  * Every wanted (SOP class, transfer syntax) was proposed; what the peer refused then it would refuse again.
  */
 function covers(proposed: readonly ContextProposal[], wanted: readonly ContextProposal[]): boolean {
-  return wanted.every(({ sopClassUid, transferSyntaxUids }) =>
+  return wanted.every(({ sopClassUid, transferSyntaxUids, role }) =>
     transferSyntaxUids.every((uid) =>
-      proposed.some((one) => one.sopClassUid === sopClassUid && one.transferSyntaxUids.includes(uid)),
+      proposed.some(
+        (one) => one.sopClassUid === sopClassUid && one.role === role && one.transferSyntaxUids.includes(uid),
+      ),
     ),
   );
 }

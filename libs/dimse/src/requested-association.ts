@@ -1,34 +1,41 @@
+import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { uids } from '@isthmus/dicom';
-import { commandField, encodeCommandSet } from './command-set.ts';
+import { commandField } from './command-set.ts';
 import type { CommandSet } from './command-set.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOwner } from './connection.ts';
-import { openDataSet } from './data-set-sender.ts';
+import { Dialogue } from './dialogue.ts';
 import {
   AssociationLostError,
   AssociationRejectedError,
   NoPresentationContextError,
   ProtocolError,
-  ResponseTimeoutError,
 } from './errors.ts';
 import type { DimseError } from './errors.ts';
-import { Exchange } from './exchange.ts';
 import { FindResponses } from './find-responses.ts';
 import type { FindOutcome } from './find-responses.ts';
+import type { AssociationEvent, AssociationHandlers, RequestorHandlers } from './handlers.ts';
 import type { DimseLimits } from './limits.ts';
-import { ByteCollector, MessageReader } from './message-reader.ts';
-import { encodeFragments, fragmentBytesMax } from './message-writer.ts';
-import { countsOf, encoded, failedUids, outcomeOf } from './outcomes.ts';
+import { fragmentBytesMax } from './message-writer.ts';
+import { grantedRoles, grantedWindow } from './negotiation.ts';
+import { sendEventReport } from './normalised-services.ts';
+import type { NegotiatedContext } from './operation.ts';
+import { countsOf, encoded, failedUids, nOutcomeOf, outcomeOf } from './outcomes.ts';
 import type {
   AcceptedContext,
+  EventReport,
   FindQuery,
+  GetQuery,
   MoveOutcome,
   MoveQuery,
+  NInstance,
+  NOutcome,
   PeerInfo,
   ResponseOutcome,
   StoreObject,
 } from './outcomes.ts';
+import type { OutgoingRequests } from './outgoing-requests.ts';
 import {
   decodeAssociateAccept,
   decodeAssociateReject,
@@ -37,15 +44,22 @@ import {
   encodeReleaseResponse,
   pduType,
 } from './pdu.ts';
-import type { AssociateAccept, AssociateRequest } from './pdu.ts';
+import type { AssociateAccept, AssociateRequest, RoleSelection } from './pdu.ts';
 import type { RequestTimeouts } from './requestor.ts';
 
-/** Calls of one association take turns; so many may wait. */
-const waitingCallsMax = 1024;
+/** What `requestAssociation` has worked out. */
+export interface RequestingOptions {
+  readonly request: AssociateRequest;
+  readonly limits: DimseLimits;
+  readonly timeouts: RequestTimeouts;
+  readonly handlers: RequestorHandlers;
+  readonly onEvent: (event: AssociationEvent) => void;
+}
 
 /**
- * An association that we opened. One operation at a time: calls made while another runs wait for their turn.
- * When the association ends, everything under way and waiting rejects with the error that ended it.
+ * An association that we opened. Calls made while others run wait for their turn; C-STORE share the
+ * asynchronous operations window, if the peer granted one, everything else runs alone. When the association
+ * ends, everything under way and waiting rejects with the error that ended it.
  */
 export class RequestedAssociation implements ConnectionOwner {
   /** Settles when the peer has answered the request for association; `requestAssociation` waits for it. */
@@ -54,32 +68,50 @@ export class RequestedAssociation implements ConnectionOwner {
   readonly #request: AssociateRequest;
   readonly #limits: DimseLimits;
   readonly #timeouts: RequestTimeouts;
+  readonly #remoteAddress: string;
   readonly #connection: Connection;
-  readonly #reader: MessageReader;
-  readonly #accepted = new Map<number, { sopClassUid: string; transferSyntaxUid: string }>();
+  readonly #dialogue: Dialogue;
+  readonly #outgoing: OutgoingRequests;
+  readonly #accepted = new Map<number, NegotiatedContext>();
+  readonly #roles = new Map<string, RoleSelection>();
   readonly #closed = Promise.withResolvers<void>();
   #peer: PeerInfo = { maxPduBytes: 0, extendedNegotiations: [] };
-  #fragmentMax = 0;
-  #exchange: Exchange | undefined;
-  #lastMessageId = 0;
-  #responses = 0;
-  #turn: Promise<unknown> = Promise.resolve();
-  #waitingCalls = 0;
+  /** Takes the objects of the C-GET that is under way. */
+  #onStore: GetQuery['onStore'] | undefined;
 
-  constructor(socket: Socket, request: AssociateRequest, limits: DimseLimits, timeouts: RequestTimeouts) {
+  constructor(socket: Socket, options: RequestingOptions) {
+    const { request, limits, timeouts, handlers, onEvent } = options;
     this.#request = request;
     this.#limits = limits;
     this.#timeouts = timeouts;
+    this.#remoteAddress = socket.remoteAddress ?? '';
     this.negotiated = this.#negotiation.promise;
-    this.#reader = new MessageReader({
-      limits,
-      isAccepted: (contextId) => this.#accepted.has(contextId),
-      onCommand: (contextId, command) => this.#response(contextId, command),
-    });
     socket.once('close', () => this.#closed.resolve());
     this.#connection = new Connection(socket, this, limits, 'awaiting-answer');
-    this.#expect('answer to the association request', timeouts.associateMs);
+    this.#dialogue = new Dialogue({
+      connection: this.#connection,
+      limits,
+      handlers: this.#handlersWith(handlers),
+      onEvent,
+      takesRequests: () => this.#onStore !== undefined || handlers.nEventReport !== undefined,
+      operationsFirst: true,
+      idleMs: undefined,
+      afterOperation: () => true,
+    });
+    this.#outgoing = this.#dialogue.outgoing;
+    this.#connection.expectPdu('answer to the association request', timeouts.associateMs);
     this.#connection.write(encodeAssociateRequest(request));
+  }
+
+  #handlersWith(handlers: RequestorHandlers): AssociationHandlers {
+    const onStore = (): GetQuery['onStore'] | undefined => this.#onStore;
+    return {
+      ...handlers,
+      // Asked for when a C-STORE comes: without a C-GET there is nobody to take it.
+      get cStore() {
+        return onStore();
+      },
+    };
   }
 
   /** False once it was released, aborted or lost; calls reject then. */
@@ -89,7 +121,7 @@ export class RequestedAssociation implements ConnectionOwner {
 
   /** True while an operation is under way or waits for its turn. */
   get isBusy(): boolean {
-    return this.#waitingCalls > 0;
+    return this.#outgoing.isBusy;
   }
 
   /** Resolves when the connection is closed, for whatever reason. */
@@ -103,7 +135,7 @@ export class RequestedAssociation implements ConnectionOwner {
 
   /** Responses received so far. When it has not changed, the peer has answered nothing since. */
   get responsesReceived(): number {
-    return this.#responses;
+    return this.#outgoing.responsesReceived;
   }
 
   /**
@@ -116,6 +148,19 @@ export class RequestedAssociation implements ConnectionOwner {
       .sort((one, other) => one.contextId - other.contextId);
   }
 
+  /** Requests that the peer lets us have under way at a time: 1, or the window that it granted for C-STORE. */
+  get operationsInvokedMax(): number {
+    return this.#outgoing.window;
+  }
+
+  /**
+   * Our roles for a SOP class, as negotiated (PS3.7 D.3.3.4). With `scp` we take C-STORE of it in a C-GET.
+   */
+  roleFor(sopClassUid: string): { readonly scu: boolean; readonly scp: boolean } {
+    const { scu, scp } = this.#roles.get(sopClassUid) ?? { scu: true, scp: false };
+    return { scu, scp };
+  }
+
   // -------------------------------------------------------------------------------------------------
   // operations
 
@@ -126,13 +171,11 @@ export class RequestedAssociation implements ConnectionOwner {
   async cEcho(): Promise<ResponseOutcome> {
     const sopClassUid = uids.VerificationSopClass;
     const { contextId } = this.#contextFor(sopClassUid);
-    return this.#inTurn(async () => {
-      const exchange = this.#send(contextId, {
-        commandField: commandField.cEchoRq,
-        affectedSopClassUid: sopClassUid,
-      });
-      return outcomeOf(await this.#finalOf(exchange, this.#timeouts.responseMs));
-    });
+    const command = { commandField: commandField.cEchoRq, affectedSopClassUid: sopClassUid };
+    const { responseMs } = this.#timeouts;
+    return this.#outgoing.alone(async () =>
+      outcomeOf(await this.#outgoing.request({ contextId, command, timeoutMs: responseMs })),
+    );
   }
 
   /**
@@ -140,33 +183,13 @@ export class RequestedAssociation implements ConnectionOwner {
    * peer's; it is not retried. Also rejects with NoPresentationContextError when no context has exactly this
    * transfer syntax, and with DataSetSourceError when the data set cannot be read; when part of it had been
    * sent the association is aborted.
+   *
+   * Called again before the call before has resolved, it opens and reads the next file meanwhile, and sends
+   * it as soon as the window allows.
    */
   async cStore(object: StoreObject): Promise<ResponseOutcome> {
     const { contextId } = this.#contextFor(object.sopClassUid, object.transferSyntaxUid);
-    const dataSet = await openDataSet(object.dataSet);
-    try {
-      return await this.#inTurn(async () => {
-        const exchange = this.#send(contextId, {
-          commandField: commandField.cStoreRq,
-          hasDataSet: true,
-          affectedSopClassUid: object.sopClassUid,
-          affectedSopInstanceUid: object.sopInstanceUid,
-          priority: 0,
-          moveOriginatorAeTitle: object.moveOriginator?.aeTitle,
-          moveOriginatorMessageId: object.moveOriginator?.messageId,
-        });
-        try {
-          await dataSet.send(this.#connection, contextId, this.#fragmentMax);
-        } catch (error) {
-          // Half a message cannot be taken back.
-          this.#connection.abort(0, 0, { why: 'data set could not be sent', cause: error });
-          throw error;
-        }
-        return outcomeOf(await this.#finalOf(exchange, this.#timeouts.responseMs));
-      });
-    } finally {
-      await dataSet.close();
-    }
+    return this.#outgoing.cStore(contextId, object, this.#timeouts.responseMs);
   }
 
   /**
@@ -176,10 +199,10 @@ export class RequestedAssociation implements ConnectionOwner {
    * and of `final`.
    */
   cFind(query: FindQuery): FindResponses {
-    const responses = new FindResponses({
+    const responses: FindResponses = new FindResponses({
       limits: this.#limits,
-      pause: () => this.#connection.pause('handler is slow'),
-      resume: () => this.#connection.resume('handler is slow'),
+      pause: () => this.#connection.pause(responses),
+      resume: () => this.#connection.resume(responses),
     });
     responses.follow(this.#find(query, responses));
     return responses;
@@ -188,24 +211,24 @@ export class RequestedAssociation implements ConnectionOwner {
   async #find(query: FindQuery, responses: FindResponses): Promise<FindOutcome> {
     const { contextId, transferSyntaxUid } = this.#contextFor(query.sopClassUid);
     responses.transferSyntaxUid = transferSyntaxUid;
-    const identifier = encoded(query.identifier, transferSyntaxUid);
-    return this.#inTurn(async () => {
+    const dataSet = encoded(query.identifier, transferSyntaxUid);
+    return this.#outgoing.alone(async () => {
       if (query.signal?.aborted === true || responses.isCancelled)
         return { status: 0xfe00, withWarnings: false };
       let withWarnings = false;
-      const command = {
-        commandField: commandField.cFindRq,
-        affectedSopClassUid: query.sopClassUid,
-        priority: 0,
-      };
-      const exchange = this.#send(contextId, command, identifier, (pending, row) => {
-        withWarnings ||= pending.status === 0xff01;
-        if (row !== undefined) responses.push(row);
+      const final = await this.#outgoing.request({
+        contextId,
+        command: queryCommand(commandField.cFindRq, query.sopClassUid),
+        dataSet,
+        onPending: (pending, row) => {
+          withWarnings ||= pending.status === 0xff01;
+          if (row !== undefined) responses.push(row);
+        },
+        timeoutMs: this.#timeouts.responseMs,
+        signal: query.signal,
+        onAbort: () => responses.cancel(),
+        onSent: (exchange) => responses.onCancel(() => this.#outgoing.cancel(exchange)),
       });
-      responses.onCancel(() => this.#cancel(exchange));
-      const final = await this.#finalOf(exchange, this.#timeouts.responseMs, query.signal, () =>
-        responses.cancel(),
-      );
       return { ...outcomeOf(final), withWarnings };
     });
   }
@@ -215,27 +238,117 @@ export class RequestedAssociation implements ConnectionOwner {
    * response; its status and counts prove nothing about what arrived there.
    */
   async cMove(query: MoveQuery): Promise<MoveOutcome> {
+    const command = {
+      ...queryCommand(commandField.cMoveRq, query.sopClassUid),
+      moveDestination: query.destinationAeTitle,
+    };
+    return this.#retrieve(query, command);
+  }
+
+  /**
+   * C-GET (PS3.7 9.1.3): asks the peer to send what matches on this association. Its C-STORE requests go to
+   * `onStore`, as they would to the handler of an acceptor; the classes must have been proposed with role
+   * `scp` or `both`. Resolves with the final response; what arrived is what `onStore` was given.
+   */
+  async cGet(query: GetQuery): Promise<MoveOutcome> {
+    return this.#retrieve(query, queryCommand(commandField.cGetRq, query.sopClassUid), query.onStore);
+  }
+
+  async #retrieve(
+    query: Omit<GetQuery, 'onStore'>,
+    command: Partial<CommandSet> & { commandField: number },
+    onStore?: GetQuery['onStore'],
+  ): Promise<MoveOutcome> {
     const { contextId, transferSyntaxUid } = this.#contextFor(query.sopClassUid);
-    const identifier = encoded(query.identifier, transferSyntaxUid);
-    return this.#inTurn(async () => {
+    const dataSet = encoded(query.identifier, transferSyntaxUid);
+    return this.#outgoing.alone(async () => {
       query.signal?.throwIfAborted();
-      const command = {
-        commandField: commandField.cMoveRq,
-        affectedSopClassUid: query.sopClassUid,
-        priority: 0,
-        moveDestination: query.destinationAeTitle,
-      };
-      const exchange = this.#send(contextId, command, identifier, (pending) =>
-        query.onPending?.(countsOf(pending)),
-      );
-      const final = await this.#finalOf(exchange, this.#timeouts.moveResponseMs, query.signal, () =>
-        this.#cancel(exchange),
-      );
-      return {
-        ...outcomeOf(final),
-        counts: countsOf(final.command),
-        failedSopInstanceUids: failedUids(final.dataSet, transferSyntaxUid),
-      };
+      this.#onStore = onStore;
+      try {
+        const final = await this.#outgoing.request({
+          contextId,
+          command,
+          dataSet,
+          onPending: (pending) => query.onPending?.(countsOf(pending)),
+          timeoutMs: this.#timeouts.moveResponseMs,
+          signal: query.signal,
+        });
+        return {
+          ...outcomeOf(final),
+          counts: countsOf(final.command),
+          failedSopInstanceUids: failedUids(final.dataSet, transferSyntaxUid),
+        };
+      } finally {
+        this.#onStore = undefined;
+      }
+    });
+  }
+
+  /** N-EVENT-REPORT (PS3.7 10.1.1), as the SCP of the class: propose it with role `scp`. */
+  async nEventReport(report: EventReport): Promise<NOutcome> {
+    const context = this.#contextFor(report.sopClassUid);
+    return sendEventReport(this.#outgoing, context, report, this.#timeouts.responseMs);
+  }
+
+  /** N-ACTION (PS3.7 10.1.4); `dataSet` is the Action Information. */
+  async nAction(action: NInstance & { readonly actionTypeId: number }): Promise<NOutcome> {
+    return this.#normalised(action, {
+      commandField: commandField.nActionRq,
+      requestedSopClassUid: action.sopClassUid,
+      requestedSopInstanceUid: action.sopInstanceUid,
+      actionTypeId: action.actionTypeId,
+    });
+  }
+
+  /** N-CREATE (PS3.7 10.1.5). Without a SOP Instance UID the peer chooses one: it is in the outcome. */
+  async nCreate(instance: Omit<NInstance, 'sopInstanceUid'> & Partial<NInstance>): Promise<NOutcome> {
+    return this.#normalised(instance, {
+      commandField: commandField.nCreateRq,
+      affectedSopClassUid: instance.sopClassUid,
+      affectedSopInstanceUid: instance.sopInstanceUid,
+    });
+  }
+
+  /** N-SET (PS3.7 10.1.3); `dataSet` is the Modification List. */
+  async nSet(instance: NInstance): Promise<NOutcome> {
+    return this.#normalised(instance, {
+      commandField: commandField.nSetRq,
+      requestedSopClassUid: instance.sopClassUid,
+      requestedSopInstanceUid: instance.sopInstanceUid,
+    });
+  }
+
+  /** N-GET (PS3.7 10.1.2). Tags are eight hexadecimal digits; without any the peer gives all attributes. */
+  async nGet(
+    instance: Omit<NInstance, 'dataSet'> & { readonly attributeTags?: readonly string[] },
+  ): Promise<NOutcome> {
+    return this.#normalised(instance, {
+      commandField: commandField.nGetRq,
+      requestedSopClassUid: instance.sopClassUid,
+      requestedSopInstanceUid: instance.sopInstanceUid,
+      attributeTags: instance.attributeTags,
+    });
+  }
+
+  /** N-DELETE (PS3.7 10.1.6). */
+  async nDelete(instance: Omit<NInstance, 'dataSet'>): Promise<NOutcome> {
+    return this.#normalised(instance, {
+      commandField: commandField.nDeleteRq,
+      requestedSopClassUid: instance.sopClassUid,
+      requestedSopInstanceUid: instance.sopInstanceUid,
+    });
+  }
+
+  async #normalised(
+    { sopClassUid, dataSet }: Pick<NInstance, 'sopClassUid' | 'dataSet'>,
+    command: Partial<CommandSet> & { commandField: number },
+  ): Promise<NOutcome> {
+    const { contextId, transferSyntaxUid } = this.#contextFor(sopClassUid);
+    const bytes = dataSet && encoded(dataSet, transferSyntaxUid);
+    const { responseMs: timeoutMs } = this.#timeouts;
+    return this.#outgoing.alone(async () => {
+      const final = await this.#outgoing.request({ contextId, command, dataSet: bytes, timeoutMs });
+      return nOutcomeOf(final, transferSyntaxUid);
     });
   }
 
@@ -244,13 +357,14 @@ export class RequestedAssociation implements ConnectionOwner {
    * all the same.
    */
   async release(): Promise<void> {
-    await this.#inTurn(async () => {
+    const release = this.#outgoing.alone(async () => {
       if (!this.isOpen) return;
       this.#connection.framer.state = 'releasing';
-      this.#expect('release response', this.#timeouts.releaseMs);
+      this.#connection.expectPdu('release response', this.#timeouts.releaseMs);
       this.#connection.write(encodeReleaseRequest());
       await this.#closed.promise;
-    }).catch(() => undefined);
+    });
+    await release.catch(() => this.abort());
     await this.#closed.promise;
   }
 
@@ -288,15 +402,15 @@ export class RequestedAssociation implements ConnectionOwner {
   }
 
   pdvStart(contextId: number, isCommand: boolean, isLast: boolean): void {
-    this.#reader.pdvStart(contextId, isCommand, isLast);
+    this.#dialogue.pdvStart(contextId, isCommand, isLast);
   }
 
   pdvData(slice: Buffer): void {
-    this.#reader.pdvData(slice);
+    this.#dialogue.pdvData(slice);
   }
 
   pdvEnd(): void {
-    this.#reader.pdvEnd();
+    this.#dialogue.pdvEnd();
   }
 
   dataPduEnd(): void {
@@ -307,8 +421,7 @@ export class RequestedAssociation implements ConnectionOwner {
     const why = error ?? new AssociationLostError('the association was released');
     this.#negotiation.reject(why);
     this.negotiated.catch(() => undefined);
-    this.#exchange?.fail(why);
-    this.#exchange = undefined;
+    this.#dialogue.end(why);
   }
 
   // ------------------------------------------------------------------------------------------------------
@@ -321,8 +434,9 @@ export class RequestedAssociation implements ConnectionOwner {
       // A syntax that was never proposed cannot be used: the same as a refusal.
       if (result !== 0 || proposed === undefined || transferSyntaxUid === undefined) continue;
       if (!proposed.transferSyntaxUids.includes(transferSyntaxUid)) continue;
-      this.#accepted.set(id, { sopClassUid: proposed.sopClassUid, transferSyntaxUid });
+      this.#accepted.set(id, { sopClassUid: proposed.sopClassUid, transferSyntaxUid, peerIsScp: true });
     }
+    for (const role of grantedRoles(this.#request, accept)) this.#roles.set(role.sopClassUid, role);
     const {
       maxPduBytes = 0,
       implementationClassUid,
@@ -332,7 +446,6 @@ export class RequestedAssociation implements ConnectionOwner {
     if (maxPduBytes !== 0 && maxPduBytes < this.#limits.peerPduBytesMin) {
       throw new ProtocolError(6, `peer announced a maximum PDU length of ${maxPduBytes}`);
     }
-    this.#fragmentMax = fragmentBytesMax(maxPduBytes, this.#limits.pduBytesMax);
     this.#peer = {
       maxPduBytes,
       implementationClassUid,
@@ -340,11 +453,29 @@ export class RequestedAssociation implements ConnectionOwner {
       extendedNegotiations: extendedNegotiations ?? [],
     };
     this.#connection.framer.state = 'established';
+    const { callingAeTitle, calledAeTitle } = this.#request;
+    this.#dialogue.open({
+      association: {
+        id: randomUUID(),
+        callingAeTitle,
+        calledAeTitle,
+        remoteAddress: this.#remoteAddress,
+        implementationClassUid,
+        implementationVersionName,
+      },
+      contexts: this.#accepted,
+      fragmentMax: fragmentBytesMax(maxPduBytes, this.#limits.pduBytesMax),
+      performedMax: 1,
+      invokedMax: grantedWindow(this.#request, accept),
+      cancelMs: this.#timeouts.cancelMs,
+    });
     this.#negotiation.resolve();
   }
 
   #peerReleases(): void {
-    const error = this.#exchange && new AssociationLostError('the peer released it during an operation');
+    const error = this.#outgoing.isBusy
+      ? new AssociationLostError('the peer released it during an operation')
+      : undefined;
     this.#connection.finish(encodeReleaseResponse(), this.#limits.releaseLingerMs, error);
   }
 
@@ -356,109 +487,11 @@ export class RequestedAssociation implements ConnectionOwner {
     if (context === undefined) throw new NoPresentationContextError(sopClassUid, transferSyntaxUid);
     return context;
   }
+}
 
-  /** One operation after the other: no asynchronous operations window is negotiated. */
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waitingCalls >= waitingCallsMax)
-      throw new Error(`more than ${waitingCallsMax} calls wait for their turn`);
-    this.#waitingCalls += 1;
-    const before = this.#turn;
-    const mine = Promise.withResolvers<void>();
-    this.#turn = mine.promise;
-    try {
-      await before;
-      this.#connection.assertOpen();
-      return await work();
-    } finally {
-      this.#waitingCalls -= 1;
-      mine.resolve();
-    }
-  }
-
-  /** Writes a request; for C-STORE the data set follows. */
-  #send(
-    contextId: number,
-    command: Partial<CommandSet> & { commandField: number },
-    dataSet?: Buffer,
-    onPending?: (command: CommandSet, dataSet: Buffer | undefined) => void,
-  ): Exchange {
-    this.#lastMessageId = (this.#lastMessageId % 0xffff) + 1;
-    const exchange = new Exchange({ contextId, messageId: this.#lastMessageId, onPending });
-    const hasDataSet = command.hasDataSet ?? dataSet !== undefined;
-    const set = { ...command, hasDataSet, messageId: exchange.messageId };
-    const parts = [encodeFragments(contextId, true, encodeCommandSet(set), this.#fragmentMax)];
-    if (dataSet !== undefined) parts.push(encodeFragments(contextId, false, dataSet, this.#fragmentMax));
-    this.#connection.write(...parts);
-    this.#exchange = exchange;
-    return exchange;
-  }
-
-  async #finalOf(exchange: Exchange, timeoutMs: number, signal?: AbortSignal, onAbort?: () => void) {
-    // The final response may have come while the data set was still on its way.
-    if (!exchange.isOver) this.#expect('response', timeoutMs);
-    if (onAbort !== undefined) signal?.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await exchange.final;
-    } finally {
-      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-    }
-  }
-
-  #cancel(exchange: Exchange): void {
-    if (exchange.isOver || exchange.isCancelled || this.#connection.isEnded) return;
-    const set = {
-      commandField: commandField.cCancelRq,
-      hasDataSet: false,
-      messageIdBeingRespondedTo: exchange.messageId,
-    };
-    this.#connection.write(
-      encodeFragments(exchange.contextId, true, encodeCommandSet(set), this.#fragmentMax),
-    );
-    const { cancelMs } = this.#timeouts;
-    exchange.cancelled(cancelMs, () => {
-      const error = new ResponseTimeoutError('final response after C-CANCEL', cancelMs);
-      this.#connection.abort(0, 0, { why: error.message, error });
-    });
-  }
-
-  /** A whole command set from the peer: it must be a response to what is under way. */
-  #response(contextId: number, command: CommandSet): void {
-    const exchange = this.#exchange;
-    if ((command.commandField & commandField.response) === 0) {
-      throw new ProtocolError(2, `request 0x${command.commandField.toString(16)} from the acceptor`);
-    }
-    if (exchange === undefined || command.messageIdBeingRespondedTo !== exchange.messageId) {
-      throw new ProtocolError(
-        2,
-        `response to message ${command.messageIdBeingRespondedTo}, which is not under way`,
-      );
-    }
-    if (contextId !== exchange.contextId)
-      throw new ProtocolError(6, 'response on another presentation context');
-    if (command.status === undefined) throw new ProtocolError(6, 'response without status');
-    if (!command.hasDataSet) {
-      this.#take(exchange, command, undefined);
-      return;
-    }
-    const collector = new ByteCollector(this.#limits.identifierBytesMax, 'identifier');
-    this.#reader.expectDataSet({
-      push: (slice) => collector.push(slice),
-      end: () => this.#take(exchange, command, collector.take()),
-    });
-  }
-
-  #take(exchange: Exchange, command: CommandSet, dataSet: Buffer | undefined): void {
-    this.#responses += 1;
-    if (command.status === 0xff00 || command.status === 0xff01) {
-      exchange.pending(command, dataSet);
-      return;
-    }
-    this.#exchange = undefined;
-    this.#connection.expectNothing();
-    exchange.finish({ command, dataSet });
-  }
-
-  #expect(what: string, ms: number): void {
-    this.#connection.expectPdu(ms, () => new ResponseTimeoutError(what, ms));
-  }
+function queryCommand(
+  field: number,
+  affectedSopClassUid: string,
+): Partial<CommandSet> & { commandField: number } {
+  return { commandField: field, affectedSopClassUid, priority: 0 };
 }

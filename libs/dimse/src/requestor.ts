@@ -4,11 +4,13 @@ import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import { implementationVersionName, isAeTitle, uids } from '@isthmus/dicom';
 import { AssociationLostError } from './errors.ts';
+import type { AssociationEvent, RequestorHandlers } from './handlers.ts';
 import { dimseLimits } from './limits.ts';
 import type { DimseLimits } from './limits.ts';
 import { dicomApplicationContext } from './pdu.ts';
-import type { AssociateRequest, ExtendedNegotiation } from './pdu.ts';
+import type { AssociateRequest, ExtendedNegotiation, RoleSelection } from './pdu.ts';
 import { RequestedAssociation } from './requested-association.ts';
+import { bcp195 } from './tls.ts';
 
 /** How long we wait for a peer. Milliseconds, integers above 0. */
 export interface RequestTimeouts {
@@ -40,6 +42,11 @@ export interface ContextProposal {
   readonly sopClassUid: string;
   /** The peer picks one. */
   readonly transferSyntaxUids: readonly string[];
+  /**
+   * Our role for the SOP class, any class (PS3.7 D.3.3.4). Default `scu`, which needs no negotiation; `scp` to
+   * take objects of it in a C-GET, or to send N-EVENT-REPORT. Contexts of one class share what they ask for.
+   */
+  readonly role?: 'scu' | 'scp' | 'both';
 }
 
 export interface RequestAssociationOptions {
@@ -55,9 +62,17 @@ export interface RequestAssociationOptions {
   readonly implementationVersionName?: string;
   /** SOP class extended negotiation (PS3.7 D.3.3.5), e.g. relational queries. */
   readonly extendedNegotiations?: readonly ExtendedNegotiation[];
+  /**
+   * Asks for an asynchronous operations window of so many C-STORE (PS3.7 D.3.3.3); what the peer grants is
+   * used. Default 1: nothing is asked for.
+   */
+  readonly operationsInvokedMax?: number;
+  /** Requests of the peer on this association. What they throw becomes a status, and an event. */
+  readonly handlers?: RequestorHandlers;
+  readonly onEvent?: (event: AssociationEvent) => void;
   readonly limits?: Partial<DimseLimits>;
   readonly timeouts?: Partial<RequestTimeouts>;
-  /** Connects with TLS and these options. */
+  /** Connects with TLS and these options on top of the profile `bcp195`. */
   readonly tls?: ConnectionOptions;
   /** Gives up connecting and negotiating. Has no effect afterwards. */
   readonly signal?: AbortSignal;
@@ -80,7 +95,8 @@ export async function requestAssociation(options: RequestAssociationOptions): Pr
   const request = associateRequest(options, limits);
   options.signal?.throwIfAborted();
   const socket = await connect(options, timeouts.connectMs);
-  const association = new RequestedAssociation(socket, request, limits, timeouts);
+  const { handlers = {}, onEvent = () => undefined } = options;
+  const association = new RequestedAssociation(socket, { request, limits, timeouts, handlers, onEvent });
   const giveUp = (): void => association.abort();
   options.signal?.addEventListener('abort', giveUp, { once: true });
   try {
@@ -109,14 +125,33 @@ function associateRequest(options: RequestAssociationOptions, limits: DimseLimit
     calledAeTitle,
     callingAeTitle,
     applicationContextName: dicomApplicationContext,
-    contexts: contexts.map((context, index) => ({ ...context, id: index * 2 + 1 })),
+    contexts: contexts.map(({ sopClassUid, transferSyntaxUids }, index) => ({
+      id: index * 2 + 1,
+      sopClassUid,
+      transferSyntaxUids,
+    })),
     user: {
       maxPduBytes: limits.pduBytesMax,
       implementationClassUid: options.implementationClassUid ?? uids.IsthmusImplementationClass,
       implementationVersionName: options.implementationVersionName ?? implementationVersionName,
+      ...((options.operationsInvokedMax ?? 1) > 1 && {
+        asyncOperations: { invoked: Math.min(options.operationsInvokedMax ?? 1, 0xffff), performed: 1 },
+      }),
+      roles: proposedRoles(contexts),
       extendedNegotiations: options.extendedNegotiations,
     },
   };
+}
+
+/** One item for each class that asks for more than the default role. */
+function proposedRoles(contexts: readonly ContextProposal[]): RoleSelection[] {
+  const roles = new Map<string, RoleSelection>();
+  for (const { sopClassUid, role = 'scu' } of contexts) {
+    const before = roles.get(sopClassUid);
+    const scu = before?.scu === true || role !== 'scp';
+    roles.set(sopClassUid, { sopClassUid, scu, scp: before?.scp === true || role !== 'scu' });
+  }
+  return [...roles.values()].filter(({ scp }) => scp);
 }
 
 function connect(options: RequestAssociationOptions, connectMs: number): Promise<Socket> {
@@ -125,7 +160,7 @@ function connect(options: RequestAssociationOptions, connectMs: number): Promise
   // Without noDelay every request waits for the peer's delayed acknowledgement: 40 ms per object.
   const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveInitialDelayMs };
   return new Promise((resolve, reject) => {
-    const socket = tls === undefined ? connectTcp(tcp) : connectTls({ ...tcp, ...tls });
+    const socket = tls === undefined ? connectTcp(tcp) : connectTls({ ...tcp, ...bcp195, ...tls });
     const settle = (then: () => void): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', aborted);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -86,4 +86,32 @@ export async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'dimse-dcmtk-'));
   t.after(() => rm(path, { recursive: true, force: true }));
   return path;
+}
+
+/**
+ * dcmqrscp with an empty database, called ARCHIVE; it knows our AE title ACCEPTOR at `ourPort` as a move
+ * destination.
+ */
+export async function startArchive(t: TestContext, ourPort: number): Promise<number> {
+  const port = await freePort();
+  const database = await folder(t);
+  const configuration = join(database, 'dcmqrscp.cfg');
+  await writeFile(
+    configuration,
+    [
+      `NetworkTCPPort = ${port}`,
+      'MaxPDUSize = 16384',
+      'MaxAssociations = 16',
+      'HostTable BEGIN',
+      `acceptor = (ACCEPTOR, 127.0.0.1, ${ourPort})`,
+      'HostTable END',
+      'VendorTable BEGIN',
+      'VendorTable END',
+      'AETable BEGIN',
+      `ARCHIVE ${database} RW (100, 1024mb) ANY`,
+      'AETable END',
+    ].join('\n'),
+  );
+  await startServer(t, 'dcmqrscp', ['-c', configuration], port);
+  return port;
 }
