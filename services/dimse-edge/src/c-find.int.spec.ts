@@ -101,6 +101,14 @@ describe('C-FIND', () => {
     assert.equal(edge.federator.asked.length, 1);
   });
 
+  it('[Q8] fails with the reason when our own index could not answer in full', async (test) => {
+    const edge = await startTestEdge(test);
+    const detail = 'more than 10 rows match';
+    edge.federator.outcomes = [{ cluster: 'north', status: 'failed', detail, rows: 10, keysNotApplied: [] }];
+    const { status, errorComment } = await find(edge, level('STUDY'));
+    assert.deepEqual([status, errorComment], [0xa700, detail]);
+  });
+
   it('[Q2] takes hops and time left from a linked query, and ends it with the outcome of each cluster', async (test) => {
     const edge = await startTestEdge(test);
     await linkSouth(edge);

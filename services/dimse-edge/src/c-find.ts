@@ -19,6 +19,8 @@ import { isRefusal, levelOf, modelOf } from './identifier.ts';
 import type { IdentifierRefusal } from './identifier.ts';
 
 export interface CFindParts {
+  /** Our own cluster id. */
+  readonly cluster: string;
   readonly configuration: () => Configuration;
   readonly eventLog: Pick<EventLog, 'requests'>;
   /** Longest time that a query takes, in ms; a linked query says itself how long is left. */
@@ -28,6 +30,8 @@ export interface CFindParts {
 
 /** How much longer than it was given query-federator may take before we end the query ourselves. */
 const overdueGraceMs = 1_000;
+/** Error Comment (0000,0902) is LO. */
+const errorCommentMax = 64;
 /** The relay answers Link State from what it has in memory and tables. */
 const linkStateTimeoutMs = 10_000;
 
@@ -36,8 +40,9 @@ const linkStateTimeoutMs = 10_000;
  * relay's own exchange. Rows come from query-federator at the pace of the peer and are encoded here; C-CANCEL stops
  * them and is passed on.
  *
- * A query that some clusters could not answer ends with success after the rows that there are: the standard has no
- * partial status. Linked clusters get the outcome of each cluster in a last pending row; the log has it for all.
+ * A query that other clusters could not answer ends with success after the rows that there are: the standard has no
+ * partial status. Linked clusters get the outcome of each cluster in a last pending row; the log has it for all. When
+ * our own index did not answer in full, the query has failed (A700) and says why.
  */
 export async function* handleCFind(
   request: FindRequest,
@@ -97,8 +102,20 @@ async function* query(
     return { status: dimseStatus.Cancel };
   }
   if (linked) yield pending(outcomesRow(outcomes, asked.level), request, parts.log);
-  parts.log.info({ ...facts, status: dimseStatus.Success }, 'c-find');
-  return { status: dimseStatus.Success };
+  const answer = verdictOf(outcomes.find(({ cluster }) => cluster === parts.cluster));
+  parts.log.info({ ...facts, status: answer.status }, 'c-find');
+  return answer;
+}
+
+/** Rows may be missing when our own index failed: a success would say that there are no more. */
+function verdictOf(own: ClusterOutcome | undefined): StatusAnswer {
+  if (own === undefined || own.status === 'answered' || own.status === 'skipped') {
+    return { status: dimseStatus.Success };
+  }
+  return {
+    status: dimseStatus.OutOfResources,
+    errorComment: (own.detail ?? 'The local index did not answer').slice(0, errorCommentMax),
+  };
 }
 
 /** The question for query-federator, or why it is not asked. */
