@@ -11,7 +11,7 @@ import type { Shipment } from './compose.ts';
 import { createIsolation, judge } from './delivery-attempt.ts';
 import type { Isolation } from './delivery-attempt.ts';
 import { clusterPeers } from './link-state.ts';
-import type { PeerHealth } from './link-state.ts';
+import type { PeerHealth } from './peer-health.ts';
 import { readWork } from './outbox.ts';
 import type { Unit, Work } from './outbox.ts';
 import { settle } from './positions.ts';

@@ -16,8 +16,13 @@ export interface Routes {
   setOwn(links: Omit<LinkStateEntry, 'version'>): Promise<boolean>;
   /** What a peer knows; the newer entry of each cluster is kept. @returns Whether anything was news. */
   learn(map: LinkStateMap): Promise<boolean>;
-  /** Owes the peer the state of every study that it, or somebody behind it, holds: after it lost its log. */
-  oweAll(peer: string): Promise<void>;
+  /**
+   * Notes which life of its log a peer is in. A peer with another log than before has lost it, and perhaps all that we
+   * sent: it is owed the state of every study that it, or somebody behind it, holds.
+   *
+   * @returns Whether it has a new log.
+   */
+  meet(peer: string, incarnation: string): Promise<boolean>;
 }
 
 /** Reads what was known before the last stop. */
@@ -30,6 +35,8 @@ export async function openRoutes(parts: {
   const nowMs = parts.nowMs ?? Date.now;
   const stored = await db.selectFrom('link_map').select(['cluster', 'entry']).execute();
   let map: LinkStateMap = Object.fromEntries(stored.map((row) => [row.cluster, row.entry]));
+  const met = await db.selectFrom('peers').selectAll().execute();
+  const incarnations = new Map(met.map((row) => [row.peer, row.incarnation]));
   let hops = updateHops(self, map);
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -98,11 +105,23 @@ export async function openRoutes(parts: {
         }
         return adopt(merged);
       }),
-    oweAll: async (peer) => {
-      const behind = Object.entries(hops).flatMap(([cluster, hop]) => (hop === peer ? [cluster] : []));
-      await sql`insert into state_due (peer, study)
-        select ${peer}, uid from study_state where holders && ${behind}::text[] order by uid
-        on conflict (peer, study) do update set version = nextval('due_version')`.execute(db);
+    meet: async (peer, incarnation) => {
+      if (incarnations.get(peer) === incarnation) return false;
+      return inTurn(async () => {
+        const before = incarnations.get(peer);
+        if (before === incarnation) return false;
+        const behind = Object.entries(hops).flatMap(([cluster, hop]) => (hop === peer ? [cluster] : []));
+        await db.transaction().execute(async (tx) => {
+          await sql`insert into peers (peer, incarnation) values (${peer}, ${incarnation})
+            on conflict (peer) do update set incarnation = excluded.incarnation`.execute(tx);
+          if (before === undefined) return;
+          await sql`insert into state_due (peer, study)
+            select ${peer}, uid from study_state where holders && ${behind}::text[] order by uid
+            on conflict (peer, study) do update set version = nextval('due_version')`.execute(tx);
+        });
+        incarnations.set(peer, incarnation);
+        return before !== undefined;
+      });
     },
   };
 }

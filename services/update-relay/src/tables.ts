@@ -85,6 +85,12 @@ export interface LinkMapTable {
   entry: LinkStateEntry;
 }
 
+/** The life that each peer's log was in when we last heard. */
+export interface PeersTable {
+  peer: string;
+  incarnation: string;
+}
+
 /** One row: the next hops that `state_due` was last computed with. Projections read it under a share lock. */
 export interface RoutesTable {
   only: boolean;
@@ -124,6 +130,7 @@ export interface RelayTables {
   state_due: StateDueTable;
   positions: PositionsTable;
   link_map: LinkMapTable;
+  peers: PeersTable;
   routes: RoutesTable;
   pulls: PullsTable;
   parked: ParkedTable;

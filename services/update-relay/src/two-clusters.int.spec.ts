@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { requestSubjects } from '@isthmus/domain';
+import type { LinkStateAnswer, LinkStateRequest } from '@isthmus/domain';
 import { sharedBySuite, startFederation, until } from '../test/clusters.ts';
 import type { Federation } from '../test/clusters.ts';
 import { ctObject, gspsObject } from '../test/objects.ts';
 import { localObjects, shareStudy, studyAt, timelineTypes, untilSettled } from '../test/reading.ts';
+import { encodeLinkState } from './link-map.ts';
+import type { LinkStateMessage } from './link-map.ts';
 
 describe('two linked clusters', { concurrency: false }, () => {
   let federation: Federation;
@@ -63,5 +67,34 @@ describe('two linked clusters', { concurrency: false }, () => {
     assert.deepEqual(asked?.request.sources, [{ peer: 'south', aeTitle: 'SOUTH' }]);
     assert.equal(more.length, 0);
     await untilSettled(federation, ['north', 'south'], '1.2.1');
+  });
+
+  it('[U12] a peer that comes with a new log is owed the state of all that it holds', async () => {
+    const { bridge } = federation;
+    const before = bridge.crossings.length;
+    const lost: LinkStateMessage = {
+      format: 1,
+      updateFormat: 1,
+      cluster: 'south',
+      incarnation: 'another life',
+      clock: Date.now(),
+      capabilities: [],
+      links: {},
+      position: { sent: 0, folded: 0 },
+    };
+    await federation
+      .cluster('north')
+      .eventLog.requests.ask<LinkStateRequest, LinkStateAnswer>(
+        requestSubjects.linkState,
+        { callingAeTitle: 'SOUTH', identifier: encodeLinkState(lost) },
+        { timeoutMs: 5_000 },
+      );
+    await until('the state to cross', async () =>
+      bridge.crossings
+        .slice(before)
+        .some(({ from, batch }) => from === 'north' && batch.items.some((item) => item.kind === 'state')),
+    );
+    const kinds = bridge.crossings.slice(before).flatMap(({ batch }) => batch.items.map((item) => item.kind));
+    assert.ok(kinds.includes('manifest'), 'its objects are named with it');
   });
 });
