@@ -43,7 +43,7 @@ describe('servers that are killed while changes are made', { concurrency: false 
         if (answer && ![200, 202, 409, 503].includes(answer.status)) assert.fail(JSON.stringify(answer.body));
         return answer !== undefined && answer.status < 300;
       },
-      60_000,
+      120_000,
     );
   };
 
@@ -70,7 +70,7 @@ describe('servers that are killed while changes are made', { concurrency: false 
         await until(
           `all at ${cluster.id}`,
           async () => (await comments(cluster)) === before + changes,
-          60_000,
+          120_000,
         );
       }
       await untilIdle(federation, ['north', 'south']);
