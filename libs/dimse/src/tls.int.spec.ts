@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { encodeDataSet, fileMetaInformation } from '@isthmus/dicom';
 import {
   associate,
   collect,
@@ -10,20 +13,20 @@ import {
   explicitLittle,
   pattern,
   startAcceptor,
+  until,
 } from '../test/acceptor-under-test.ts';
-import { folder, hasTool, run } from '../test/dcmtk.ts';
+import { certificate } from '../test/certificates.ts';
+import { folder, freePort, hasTool, run, startServer } from '../test/dcmtk.ts';
+import type { AdmitRequest, AdmitResult } from './index.ts';
 
-/** A key and a certificate for 127.0.0.1, signed by itself. */
-async function certificate(t: TestContext): Promise<{ key: Buffer; cert: Buffer } | undefined> {
-  if (!(await hasTool(t, 'openssl', 'openssl'))) return undefined;
-  const path = await folder(t);
-  const [key, cert] = [join(path, 'key.pem'), join(path, 'cert.pem')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const made = await run('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', cert, ...subject]);
-  assert.equal(made.code, 0, made.output);
-  return { key: await readFile(key), cert: await readFile(cert) };
-}
+const object = (dataSet: Buffer) => ({
+  sopClassUid: ctStorage,
+  sopInstanceUid: '1.2',
+  transferSyntaxUid: explicitLittle,
+  dataSet,
+});
+
+const mutual = { requestCert: true, rejectUnauthorized: true };
 
 describe('TLS', () => {
   it('[R6] carries an association with both sides certified, bytes unchanged', async (t) => {
@@ -31,7 +34,7 @@ describe('TLS', () => {
     if (own === undefined) return;
     let received = Buffer.alloc(0) as Buffer;
     const { port } = await startAcceptor(t, {
-      tls: { ...own, ca: own.cert, requestCert: true, rejectUnauthorized: true },
+      tls: { ...own, ca: own.cert, ...mutual },
       handlers: {
         cStore: async ({ data }) => {
           received = await collect(data);
@@ -41,13 +44,7 @@ describe('TLS', () => {
     });
     const association = await associate(t, port, { tls: { ...own, ca: own.cert } });
     const dataSet = pattern(2_000_000);
-    const object = {
-      sopClassUid: ctStorage,
-      sopInstanceUid: '1.2',
-      transferSyntaxUid: explicitLittle,
-      dataSet,
-    };
-    assert.equal((await association.cStore(object)).status, 0);
+    assert.equal((await association.cStore(object(dataSet))).status, 0);
     assert.ok(received.equals(dataSet));
     await association.release();
   });
@@ -55,12 +52,176 @@ describe('TLS', () => {
   it('refuses a peer whose certificate is not trusted, and one that does not speak it', async (t) => {
     const own = await certificate(t);
     if (own === undefined) return;
-    const { port, events } = await startAcceptor(t, { tls: own, limits: { abortLingerMs: 20 } });
+    const { port, events, event, acceptor } = await startAcceptor(t, {
+      tls: own,
+      limits: { abortLingerMs: 20 },
+    });
     await assert.rejects(associate(t, port, { tls: {} }), { code: 'DIMSE_ASSOCIATION_LOST' });
     await assert.rejects(
       associate(t, port),
       (error: { code?: string }) => error.code?.startsWith('DIMSE_') === true,
     );
+    assert.equal((await event('tls-failed')).remoteAddress, '127.0.0.1');
     assert.ok(!events.some(({ type }) => type === 'accepted'));
+    await until(() => acceptor.connections === 0, 'the end of the connections');
+  });
+
+  it('[Q13] a certificate is bound to an AE title and an address by admission', async (t) => {
+    const [own, ct1, ct2] = [await certificate(t), await certificate(t, 'CT1'), await certificate(t, 'CT2')];
+    if (own === undefined || ct1 === undefined || ct2 === undefined) return;
+    const seen: AdmitRequest[] = [];
+    const { port } = await startAcceptor(t, {
+      tls: { ...own, ca: [ct1.cert, ct2.cert], ...mutual },
+      admit: (request): AdmitResult => {
+        seen.push(request);
+        const { callingAeTitle, remoteAddress, tls, contexts } = request;
+        const isBound =
+          tls?.peerCertificate?.subject.split(',').includes(`CN=${callingAeTitle}`) === true &&
+          tls.peerCertificate.subjectAltNames.includes(`IP Address:${remoteAddress}`);
+        if (!isBound) return { accept: false, result: 1, source: 1, reason: 3 };
+        return { accept: true, contexts: contexts.map(({ id }) => ({ id, reason: 3 })) };
+      },
+    });
+    await associate(t, port, { callingAeTitle: 'CT1', tls: { ...ct1, ca: own.cert } });
+    await assert.rejects(associate(t, port, { callingAeTitle: 'CT1', tls: { ...ct2, ca: own.cert } }), {
+      code: 'DIMSE_ASSOCIATION_REJECTED',
+    });
+    const { peerCertificate, protocol, cipherSuite } = seen[0]?.tls ?? {};
+    assert.deepEqual([protocol, cipherSuite], ['TLSv1.3', 'TLS_AES_256_GCM_SHA384']);
+    assert.equal(peerCertificate?.subject, 'CN=CT1,O=Test');
+    assert.deepEqual(peerCertificate?.subjectAltNames, ['IP Address:127.0.0.1', 'DNS:ct1.radiology.example']);
+    assert.match(peerCertificate?.fingerprintSha256 ?? '', /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+    assert.equal(peerCertificate?.isTrusted, true);
+  });
+
+  it('speaks TLS 1.2 and 1.3 with the suites of BCP 195 only', async (t) => {
+    const own = await certificate(t);
+    if (own === undefined) return;
+    const { port } = await startAcceptor(t, { tls: own });
+    const offer = async (options: object): Promise<string> => {
+      const socket = connectTls({ host: '127.0.0.1', port, ca: own.cert, ...options });
+      t.after(() => socket.destroy());
+      return new Promise((resolve) => {
+        socket.once('secureConnect', () => resolve(socket.getCipher().standardName));
+        socket.once('error', () => resolve('refused'));
+      });
+    };
+    const legacy = 'DEFAULT@SECLEVEL=0';
+    assert.equal(await offer({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: legacy }), 'refused');
+    const twelve = { maxVersion: 'TLSv1.2' };
+    assert.equal(await offer({ ...twelve, ciphers: 'ECDHE-ECDSA-AES128-SHA256' }), 'refused');
+    assert.equal(await offer({ ...twelve, ciphers: 'ECDHE-ECDSA-AES256-CCM' }), 'refused');
+    assert.equal(await offer(twelve), 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384');
+    assert.equal(await offer({}), 'TLS_AES_256_GCM_SHA384');
+  });
+
+  it('takes a new certificate while associations go on, and keeps the old when the new is unusable', async (t) => {
+    const [before, after] = [await certificate(t), await certificate(t, 'renewed')];
+    if (before === undefined || after === undefined) return;
+    const { port, acceptor } = await startAcceptor(t, { tls: before });
+    const association = await associate(t, port, { tls: { ca: before.cert } });
+    assert.throws(() => acceptor.reloadTls({ key: 'no key', cert: 'no certificate' }));
+    assert.throws(() => acceptor.reloadTls({ key: before.key, cert: after.cert }), /mismatch/);
+    await associate(t, port, { tls: { ca: before.cert } });
+    acceptor.reloadTls(after);
+    await assert.rejects(associate(t, port, { tls: { ca: before.cert } }), {
+      code: 'DIMSE_ASSOCIATION_LOST',
+    });
+    await associate(t, port, { tls: { ca: after.cert } });
+    assert.equal((await association.cEcho()).status, 0);
+    const { acceptor: plain } = await startAcceptor(t);
+    assert.throws(() => plain.reloadTls(after), /does not use TLS/);
+  });
+
+  it('[Q13] handshakes in progress are counted, and have a deadline; so has the first PDU after', async (t) => {
+    const own = await certificate(t);
+    if (own === undefined) return;
+    const { port, acceptor, events, event } = await startAcceptor(t, {
+      tls: own,
+      limits: { tlsHandshakesMax: 3, tlsHandshakeMs: 150, firstPduMs: 100, abortLingerMs: 20 },
+    });
+    const silent = () => {
+      const socket = connect({ host: '127.0.0.1', port });
+      t.after(() => socket.destroy());
+      socket.on('error', () => undefined);
+      return socket;
+    };
+    const sockets = [silent(), silent(), silent()];
+    await until(() => acceptor.connections === 3, 'the connections');
+    await once(silent(), 'close');
+    assert.equal(events.filter(({ type }) => type === 'turned-away').length, 1);
+    await Promise.all(sockets.map((socket) => once(socket, 'close')));
+    assert.equal(events.filter(({ type }) => type === 'tls-failed').length, 3);
+    await until(() => acceptor.connections === 0, 'the end of the connections');
+
+    const mute = connectTls({ host: '127.0.0.1', port, ca: own.cert });
+    t.after(() => mute.destroy());
+    mute.on('error', () => undefined);
+    await once(mute, 'secureConnect');
+    mute.resume();
+    const ended = await event('ended');
+    assert.equal(ended.error.code, 'DIMSE_RESPONSE_TIMEOUT');
+    await until(() => acceptor.connections === 0, 'the end of the connection');
+  });
+});
+
+describe('DCMTK over TLS', () => {
+  const dataSet = encodeDataSet(
+    {
+      '00080016': { vr: 'UI', Value: [ctStorage] },
+      '00080018': { vr: 'UI', Value: ['1.2.3'] },
+      '00100020': { vr: 'LO', Value: ['P1'] },
+    },
+    explicitLittle,
+  );
+
+  it('[R6] storescu brings an object, each side with its certificate', async (t) => {
+    const [ours, theirs] = [await certificate(t), await certificate(t, 'DCMTK')];
+    if (ours === undefined || theirs === undefined || !(await hasTool(t, 'storescu'))) return;
+    const received: Buffer[] = [];
+    const subjects: (string | undefined)[] = [];
+    const { port } = await startAcceptor(t, {
+      tls: { ...ours, ca: theirs.cert, ...mutual },
+      admit: ({ contexts, tls }) => {
+        subjects.push(tls?.peerCertificate?.subject);
+        return {
+          accept: true,
+          contexts: contexts.map(({ id }) => ({ id, transferSyntaxUid: explicitLittle })),
+        };
+      },
+      handlers: {
+        cStore: async ({ data }) => {
+          received.push(await collect(data));
+          return { status: 0 };
+        },
+      },
+    });
+    const file = join(await folder(t), 'object.dcm');
+    const meta = {
+      sopClassUid: ctStorage,
+      sopInstanceUid: '1.2.3',
+      transferSyntaxUid: explicitLittle,
+      sourceAeTitle: 'TEST',
+    };
+    await writeFile(file, Buffer.concat([fileMetaInformation(meta), dataSet]));
+    const keys = ['+tls', theirs.keyFile, theirs.certFile, '+cf', ours.certFile];
+    const to = ['-aec', 'ACCEPTOR', '127.0.0.1', String(port), file];
+    const { code, output } = await run('storescu', [...keys, '-R', '-xe', ...to]);
+    assert.equal(code, 0, output);
+    assert.ok(received[0]?.equals(dataSet));
+    assert.deepEqual(subjects, ['CN=DCMTK,O=Test']);
+  });
+
+  it('[R6] storescp takes our objects, each side with its certificate', async (t) => {
+    const [ours, theirs] = [await certificate(t), await certificate(t, 'DCMTK')];
+    if (ours === undefined || theirs === undefined || !(await hasTool(t, 'storescp'))) return;
+    const port = await freePort();
+    const keys = ['+tls', theirs.keyFile, theirs.certFile, '+cf', ours.certFile];
+    await startServer(t, 'storescp', [...keys, '--ignore', String(port)], port);
+    const contexts = [{ sopClassUid: ctStorage, transferSyntaxUids: [explicitLittle] }];
+    const association = await associate(t, port, { contexts, tls: { ...ours, ca: theirs.cert } });
+    assert.equal((await association.cStore(object(dataSet))).status, 0);
+    await association.release();
+    await assert.rejects(associate(t, port, { contexts, tls: { ca: theirs.cert } }));
   });
 });
