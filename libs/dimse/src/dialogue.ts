@@ -58,6 +58,8 @@ export class Dialogue {
   readonly #reader: MessageReader;
   /** By Message ID. */
   readonly #operations = new Map<number, Operation>();
+  /** Answered, but the peer has not taken the answer. */
+  #draining = 0;
   #terms: DialogueTerms | undefined;
   #waiting: { contextId: number; command: CommandSet } | undefined;
 
@@ -88,7 +90,7 @@ export class Dialogue {
 
   /** An operation of the peer is under way. */
   get isServing(): boolean {
-    return this.#operations.size > 0;
+    return this.#operations.size + this.#draining > 0;
   }
 
   get insideMessage(): boolean {
@@ -152,7 +154,7 @@ export class Dialogue {
       throw new ProtocolError(2, `request 0x${command.commandField.toString(16)} where none is due`);
     }
     const performedMax = this.#terms?.performedMax ?? 1;
-    if (this.#operations.size < performedMax) this.#begin(contextId, command);
+    if (this.#operations.size + this.#draining < performedMax) this.#begin(contextId, command);
     else if (this.outgoing.isBusy) {
       // To hold it back would hold back the answer that we wait for, too.
       throw new ProtocolError(2, 'request beyond the asynchronous operations window');
@@ -193,16 +195,18 @@ export class Dialogue {
   async #perform(operation: Operation): Promise<void> {
     const { contextId } = operation.facts;
     try {
-      try {
-        const response = await serve(operation, this.#parts.handlers, this.#parts.onEvent);
-        this.sender.send(contextId, response.command, response.dataSet);
+      const response = await serve(operation, this.#parts.handlers, this.#parts.onEvent);
+      this.sender.send(contextId, response.command, response.dataSet);
+      // Its Message ID may be used again as soon as the peer has the answer.
+      this.#operations.delete(operation.facts.messageId);
+      if (this.#connection.isBehind) {
         // A peer that asks and never reads must not make us pile up answers.
-        if (this.#connection.isBehind) await this.#connection.drained();
-      } finally {
-        this.#operations.delete(operation.facts.messageId);
+        this.#draining += 1;
+        await this.#connection.drained().finally(() => (this.#draining -= 1));
       }
       this.#done();
     } catch (error) {
+      this.#operations.delete(operation.facts.messageId);
       // `serve` answers for handlers; what comes here is the connection's end or a defect of this library.
       if (error instanceof AssociationLostError || error instanceof AssociationAbortedError) return;
       this.#connection.abort(0, 0, { why: 'internal error', cause: error });
