@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { derivedUuid } from '../ids/uuid.ts';
+import { derivedUuid, newUuid } from '../ids/uuid.ts';
 import type { Database } from '../postgres/connect.ts';
 import type { Migration } from '../postgres/migrate.ts';
 import { Problem } from './problem.ts';
@@ -37,12 +37,15 @@ export const idempotencyMigration: Migration = {
   up: (db) =>
     sql`create table if not exists idempotency_key (
       key_hash text primary key, body_hash text not null, started_at timestamptz not null default now(),
-      status integer, headers jsonb, body jsonb)`.execute(db),
+      worker uuid not null, status integer, headers jsonb, body jsonb)`.execute(db),
 };
 
 const keptHours = 24;
-/** After this long without an answer the first request is taken for dead. */
-const abandonedSeconds = 60;
+/**
+ * After this long without an answer the process at work is taken for dead. Short, since a second go at living work does
+ * no harm: it makes the same event.
+ */
+const abandonedSeconds = 10;
 const keyPattern = /^[\x21-\x7e]{1,255}$/;
 
 type Row = {
@@ -56,6 +59,9 @@ type Row = {
 export function createIdempotency(options: { db: Database; service: string }): Idempotency {
   const { db, service } = options;
   let cleanedAt = Number.NEGATIVE_INFINITY;
+  const worker = newUuid();
+  /** Keys at work in this process now. A row of ours that is not among them was left behind by a lost database. */
+  const working = new Set<string>();
 
   const clean = async (): Promise<void> => {
     if (performance.now() - cleanedAt < 600_000) return;
@@ -66,13 +72,15 @@ export function createIdempotency(options: { db: Database; service: string }): I
   };
 
   /** @returns The answer to repeat; undefined when the work is ours to do. */
-  const begin = async (keyHash: string, bodyHash: string): Promise<Row | undefined> => {
-    const begun = await sql`insert into idempotency_key (key_hash, body_hash) values (${keyHash}, ${bodyHash})
+  const begin = async (keyHash: string, bodyHash: string, alone: boolean): Promise<Row | undefined> => {
+    const begun = await sql`insert into idempotency_key (key_hash, body_hash, worker)
+      values (${keyHash}, ${bodyHash}, ${worker})
       on conflict (key_hash) do update set started_at = now(), body_hash = excluded.body_hash,
-        status = null, headers = null, body = null
+        worker = excluded.worker, status = null, headers = null, body = null
       where idempotency_key.started_at < now() - make_interval(hours => ${keptHours})
         or (idempotency_key.status is null and idempotency_key.body_hash = excluded.body_hash
-            and idempotency_key.started_at < now() - make_interval(secs => ${abandonedSeconds}))
+            and (idempotency_key.started_at < now() - make_interval(secs => ${abandonedSeconds})
+              or (idempotency_key.worker = excluded.worker and ${alone})))
       returning key_hash`.execute(db);
     if (begun.rows.length === 1) return undefined;
     const found = await sql<Row>`select body_hash, status, headers, body from idempotency_key
@@ -89,6 +97,20 @@ export function createIdempotency(options: { db: Database; service: string }): I
     return row;
   };
 
+  const doOnce = async (keyHash: string, work: () => Promise<WriteAnswer>): Promise<WriteAnswer> => {
+    let answer: WriteAnswer;
+    try {
+      answer = await work();
+    } catch (error) {
+      await sql`delete from idempotency_key where key_hash = ${keyHash} and status is null`.execute(db);
+      throw error;
+    }
+    await sql`update idempotency_key set status = ${answer.status},
+      headers = ${JSON.stringify(answer.headers ?? {})}::jsonb,
+      body = ${JSON.stringify(answer.body ?? null)}::jsonb where key_hash = ${keyHash}`.execute(db);
+    return answer;
+  };
+
   return {
     once: async (request, reply, work) => {
       const key = request.headers['idempotency-key'];
@@ -99,26 +121,18 @@ export function createIdempotency(options: { db: Database; service: string }): I
       await clean();
       const route = `${request.method} ${request.url.split('?')[0]}`;
       const keyHash = sha256(JSON.stringify([route, key]));
-      const earlier = await begin(keyHash, sha256(JSON.stringify(request.body ?? null)));
-      if (earlier) {
-        reply.header('idempotency-replayed', 'true');
-        return send(reply, {
-          status: earlier.status ?? 200,
-          body: earlier.body,
-          headers: earlier.headers ?? {},
-        });
-      }
-      let answer: WriteAnswer;
+      const bodyHash = sha256(JSON.stringify(request.body ?? null));
+      const alone = !working.has(keyHash);
+      if (alone) working.add(keyHash);
       try {
-        answer = await work(derivedUuid(service, route, key));
-      } catch (error) {
-        await sql`delete from idempotency_key where key_hash = ${keyHash} and status is null`.execute(db);
-        throw error;
+        const earlier = await begin(keyHash, bodyHash, alone);
+        if (!earlier) return send(reply, await doOnce(keyHash, () => work(derivedUuid(service, route, key))));
+        reply.header('idempotency-replayed', 'true');
+        const { status, body, headers } = earlier;
+        return send(reply, { status: status ?? 200, body, headers: headers ?? {} });
+      } finally {
+        if (alone) working.delete(keyHash);
       }
-      await sql`update idempotency_key set status = ${answer.status},
-        headers = ${JSON.stringify(answer.headers ?? {})}::jsonb,
-        body = ${JSON.stringify(answer.body ?? null)}::jsonb where key_hash = ${keyHash}`.execute(db);
-      return send(reply, answer);
     },
   };
 }

@@ -244,6 +244,18 @@ describe('Idempotency-Key', () => {
     assert.equal((await post('c', {}))[0], 201);
   });
 
+  it('takes up at once what it left behind itself when the database went away, and waits for another', async () => {
+    done = [];
+    await post('e', {});
+    // What a lost database leaves: begun, never answered, by nobody who is still at work.
+    await sql`update idempotency_key set status = null`.execute(db);
+    assert.equal((await post('e', {}))[0], 201);
+    await sql`update idempotency_key set status = null, worker = gen_random_uuid()`.execute(db);
+    assert.equal((await post('e', {}))[0], 409);
+    assert.equal(done.length, 2);
+    assert.equal(done[0], done[1]);
+  });
+
   it('gives the same event id to a retry after a crash between work and answer', async () => {
     done = [];
     await post('d', {});
