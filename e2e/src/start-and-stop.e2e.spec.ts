@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -17,6 +17,14 @@ function processesOf(dataDirectory: string): readonly string[] {
   return all.filter((line) => line.includes(dataDirectory) && !line.includes('ps -eo'));
 }
 
+/** Lines of the services' logs that tell who a patient is; the sample patients' data are known. */
+function patientDataInLogs(dataDirectory: string): readonly string[] {
+  const logs = globSync(join(dataDirectory, '*/logs/*.log'));
+  assert.ok(logs.length >= 6, 'the logs are where they should be');
+  const lines = logs.flatMap((file) => readFileSync(file, 'utf8').split('\n'));
+  return lines.filter((line) => /Winter|Clara|Okafor|M.ller|DEMO-100|19580412/i.test(line));
+}
+
 interface SearchBody {
   readonly items: readonly {
     readonly studyInstanceUid: string;
@@ -28,7 +36,7 @@ const searchAt = (origin: string) =>
   call<SearchBody>(origin, 'POST', '/api/v1/studies:search', { patientId: 'DEMO-1001' });
 
 describe('npm start', () => {
-  it('[Q1] [O1] shows the sample studies of all sites at every site, stops clean and keeps its data', async () => {
+  it('[Q1] [O1] [O4] shows the sample studies of all sites at every site, stops clean and keeps its data', async () => {
     const dataDirectory = mkdtempSync(join(tmpdir(), 'isthmus-keep-'));
     try {
       const first = await startSystem({ clusters: 3, samples: true, dataDirectory });
@@ -40,6 +48,7 @@ describe('npm start', () => {
       assert.equal((await setReportStatus(first.cluster('north').http, uid, 'DICTATED')).status, 200);
       await first.interrupt();
       assert.deepEqual(processesOf(dataDirectory), []);
+      assert.deepEqual(patientDataInLogs(dataDirectory), []);
 
       const second = await startSystem({ clusters: 3, samples: true, dataDirectory });
       assert.equal((await getStudy(second.cluster('north').http, uid)).body.reportStatus, 'DICTATED');
