@@ -82,6 +82,9 @@ export async function dimse(args: readonly string[]): Promise<void> {
   writeFileSync(join(repository, 'bench/results/dimse.md'), text);
 }
 
+/** Of the log, when nothing else is forced to the disk either. */
+const inBackground = 'it syncs in the background, as nothing is forced to the disk then';
+
 async function resultsText(
   options: DimseBenchOptions,
   report: Report,
@@ -98,7 +101,7 @@ async function resultsText(
     'brackets. Clients, servers and nats-server share the machine; rates are by the wall clock of the clients, from their',
     'start to their end. DCMTK with TCP_NODELAY=1; storescp with +B, which neither parses nor syncs; the edge as it is',
     'shipped: log lines written, every event acknowledged before the answer. With fsync `group` (the default) nats-server',
-    `runs with \`sync_interval: always\`; with \`none\` ${options.syncAlways ? 'too' : 'it syncs in the background, as nothing is forced to the disk then'}.`,
+    `runs with \`sync_interval: always\`; with \`none\` ${options.syncAlways ? 'too' : inBackground}.`,
     '',
     `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, node ${process.version},`,
     `nats-server ${nats.version}, ${versionOf('storescp')}, ${versionOf('Orthanc')}; edge processes: ${options.edges}.`,
