@@ -13,6 +13,7 @@ import {
   pattern,
   startAcceptor,
 } from '../test/acceptor-under-test.ts';
+import { commandPdu, dataPdu, pdv, scriptedRequestor, storeCommand } from '../test/scripted-peer.ts';
 import { DataSetSourceError } from './index.ts';
 import type { StoreRequest } from './index.ts';
 
@@ -50,6 +51,44 @@ describe('C-STORE', () => {
       assert.deepEqual(await association.cStore(object({ file: stored, offset })), { status: 0 });
       for (const one of received.splice(0)) assert.ok(one.equals(bytes), `${length} bytes`);
     }
+  });
+
+  it('[R6] lends every byte, also when several messages lie in one chunk, and empties what was given back', async (t) => {
+    const received: Buffer[] = [];
+    let last: Buffer | undefined;
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data }) => {
+          const parts: Buffer[] = [];
+          for await (const batch of data.borrowed()) {
+            parts.push(...batch.map((slice) => Buffer.from(slice)));
+            last = batch[0];
+            // Others come and go meanwhile.
+            if (parts.length % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+          }
+          received.push(Buffer.concat(parts));
+          return { status: 0 };
+        },
+      },
+    });
+    const peer = await scriptedRequestor(t, port);
+    await peer.associate();
+    const lengths = [10, 300_000, 5_000, 20, 70_000, 1_000];
+    // All at once, though no window was granted: they wait on the socket, in chunks that they share.
+    const messages = lengths.map((length, index) => {
+      const fragments: Buffer[] = [];
+      for (let at = 0; at < length; at += 16_000) {
+        const slice = pattern(length).subarray(at, at + 16_000);
+        fragments.push(dataPdu(pdv(3, at + 16_000 >= length ? 2 : 0, slice)));
+      }
+      return Buffer.concat([commandPdu(3, storeCommand(index + 1)), ...fragments]);
+    });
+    peer.send(Buffer.concat(messages));
+    for (const [index] of lengths.entries())
+      assert.equal((await peer.receiveCommand()).messageIdBeingRespondedTo, index + 1);
+    for (const [index, length] of lengths.entries())
+      assert.ok(received[index]?.equals(pattern(length)), `${length} bytes`);
+    assert.equal(last?.length, 0);
   });
 
   it('[R6] never sends more than the peer announced', async (t) => {

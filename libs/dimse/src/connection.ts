@@ -59,6 +59,7 @@ export class Connection {
   #endedWith: DimseError | undefined;
   #ended = false;
   #socketError: Error | undefined;
+  #ownsMemory = true;
 
   constructor(socket: Socket, owner: ConnectionOwner, limits: DimseLimits, state: FramerState) {
     this.socket = socket;
@@ -93,7 +94,11 @@ export class Connection {
       },
       { state, pduBytesMax: limits.pduBytesMax, associatePduBytesMax: limits.associatePduBytesMax },
     );
-    socket.on('data', (chunk: Buffer) => this.#read(() => this.framer.push(chunk)));
+    socket.on('data', (chunk: Buffer) => {
+      // Every chunk of a socket has its own memory; should one ever not, none is taken back.
+      if (chunk.length !== chunk.buffer.byteLength) this.#ownsMemory = false;
+      this.#read(() => this.framer.push(chunk));
+    });
     socket.on('drain', () => this.#drained());
     socket.on('error', (error) => (this.#socketError = error));
     socket.on('end', () => this.#lost('the peer closed the connection'));
@@ -173,6 +178,15 @@ export class Connection {
     if (this.#pduAwaited !== undefined) this.#pdu.set(this.#pduMs);
     if (this.#messageLeftMs !== undefined) this.#watchMessage(this.#messageLeftMs);
     this.socket.resume();
+  }
+
+  /**
+   * Frees the memory of a chunk whose data have been used, at once: all of its slices are empty then. With
+   * more than one operation at a time slices of one chunk may belong to several: not to be called then.
+   */
+  recycle(memory: ArrayBufferLike): void {
+    if (!(memory instanceof ArrayBuffer) || memory.detached) return;
+    if (this.#ownsMemory && !this.framer.needs(memory)) memory.transfer(0);
   }
 
   /** Stops the framer behind what it is at, and the socket. */

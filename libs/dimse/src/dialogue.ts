@@ -184,6 +184,7 @@ export class Dialogue {
       outgoing: this.outgoing,
       contexts: terms.contexts,
       onDataSetReceived: () => this.expect(),
+      isAlone: terms.performedMax === 1,
     });
     this.#operations.set(messageId, operation);
     if (command.hasDataSet) this.#reader.expectDataSet(operation);

@@ -59,6 +59,49 @@ describe('flow queue', () => {
     assert.deepEqual(batches, [2]);
   });
 
+  it('takes the memory of a borrowed batch back when the next is asked for, not before, and once', async () => {
+    const recycled: ArrayBufferLike[] = [];
+    const it = new FlowQueue({
+      bytesMax: 1_000,
+      bytesResume: 400,
+      pause: () => undefined,
+      resume: () => undefined,
+      recycle: (memory) => recycled.push(memory),
+    });
+    const [one, two] = [new ArrayBuffer(20), new ArrayBuffer(20)];
+    it.push(Buffer.from(one, 0, 8));
+    it.push(Buffer.from(one, 10, 8));
+    const reader = it.borrowed();
+    assert.equal((await reader.next()).value?.length, 2);
+    assert.deepEqual(recycled, []);
+    it.push(Buffer.from(two));
+    await reader.next();
+    assert.deepEqual(recycled, [one]);
+    it.finish();
+    assert.equal((await reader.next()).done, true);
+    assert.deepEqual(recycled, [one, two]);
+    it.giveBack([Buffer.from(one)]);
+    assert.deepEqual(recycled, [one, two, one], 'as often as it is told');
+  });
+
+  it('takes nothing back when its time is over', async () => {
+    const recycled: ArrayBufferLike[] = [];
+    const it = new FlowQueue({
+      bytesMax: 1_000,
+      bytesResume: 400,
+      pause: () => undefined,
+      resume: () => undefined,
+      recycle: (memory) => recycled.push(memory),
+    });
+    it.push(Buffer.alloc(8));
+    const borrower = it.borrowed();
+    const { value = [] } = await borrower.next();
+    it.close();
+    assert.equal((await borrower.next()).done, true);
+    it.giveBack(value);
+    assert.deepEqual(recycled, []);
+  });
+
   it('throws to its reader what it failed with', async () => {
     const { queue: it } = queue();
     it.push(Buffer.from('a'));

@@ -3,23 +3,33 @@
  */
 const overheadBytes = 128;
 
+export interface FlowQueueOptions {
+  readonly bytesMax: number;
+  readonly bytesResume: number;
+  readonly pause: () => void;
+  readonly resume: () => void;
+  /** Takes back the memory of what a reader had borrowed. */
+  readonly recycle?: (memory: ArrayBufferLike) => void;
+}
+
 /**
  * Hands buffers from a socket to one reader with back-pressure: says `pause` when more than `bytesMax` wait
  * and `resume` when fewer than `bytesResume` do. A reader that stops early turns it into a drain: what still
  * comes is thrown away.
  */
 export class FlowQueue implements AsyncIterable<Buffer> {
-  readonly #options: { bytesMax: number; bytesResume: number; pause: () => void; resume: () => void };
+  readonly #options: FlowQueueOptions;
   #queue: Buffer[] = [];
   #head = 0;
   #queuedBytes = 0;
   #paused = false;
   #state: 'open' | 'finished' | 'failed' = 'open';
   #discarding = false;
+  #isClosed = false;
   #error: unknown;
   #wake: (() => void) | undefined;
 
-  constructor(options: { bytesMax: number; bytesResume: number; pause: () => void; resume: () => void }) {
+  constructor(options: FlowQueueOptions) {
     this.#options = options;
   }
 
@@ -49,6 +59,12 @@ export class FlowQueue implements AsyncIterable<Buffer> {
     this.#wakeReader();
   }
 
+  /** The reader's time is over: `discard`, and nothing is taken back from it any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.discard();
+  }
+
   /** Throws away what waits and what still comes. */
   discard(): void {
     this.#discarding = true;
@@ -74,29 +90,78 @@ export class FlowQueue implements AsyncIterable<Buffer> {
   }
 
   /** As the iterator, but all that waits in one step: for gathered writes. */
-  async *batches(): AsyncGenerator<Buffer[], void, undefined> {
-    try {
-      while (await this.#ready()) {
-        const batch = this.#head === 0 ? this.#queue : this.#queue.slice(this.#head);
-        this.#queue = [];
-        this.#head = 0;
-        yield batch;
-        this.#consumed(batch.reduce((sum, buffer) => sum + cost(buffer), 0));
-      }
-    } finally {
-      this.discard();
+  batches(): AsyncIterableIterator<Buffer[]> {
+    return new Batches(
+      (before) => this.#nextBatch(before, false),
+      () => this.discard(),
+    );
+  }
+
+  /**
+   * As `batches`, but the memory of a batch is taken back when the next is asked for: its buffers are empty
+   * then. Memory that is used again at once is what makes receiving cheap; the collector comes late.
+   */
+  borrowed(): AsyncIterableIterator<Buffer[]> {
+    return new Batches(
+      (before) => this.#nextBatch(before, true),
+      () => this.discard(),
+    );
+  }
+
+  /** The reader is done with `before`, and wants what has come since; `undefined` at the end. */
+  async #nextBatch(before: Buffer[] | undefined, isBorrowed: boolean): Promise<Buffer[] | undefined> {
+    if (before !== undefined) {
+      let bytes = 0;
+      for (const buffer of before) bytes += cost(buffer);
+      if (isBorrowed) this.giveBack(before);
+      this.#consumed(bytes);
     }
+    while (!this.#isReady()) {
+      if (this.#isOver()) {
+        this.discard();
+        return undefined;
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    const batch = this.#head === 0 ? this.#queue : this.#queue.slice(this.#head);
+    this.#queue = [];
+    this.#head = 0;
+    return batch;
+  }
+
+  /**
+   * Takes back the memory of whole batches of `batches()`, for readers that are still at one while they ask
+   * for the next.
+   */
+  giveBack(batch: readonly Buffer[]): void {
+    const { recycle } = this.#options;
+    // After `close` it may be in use for somebody else.
+    if (recycle === undefined || this.#isClosed) return;
+    let last: ArrayBufferLike | undefined;
+    for (const { buffer } of batch) {
+      // Neighbours mostly lie in the same memory.
+      if (buffer !== last) recycle(buffer);
+      last = buffer;
+    }
+  }
+
+  #isReady(): boolean {
+    return this.#state !== 'failed' && !this.#discarding && this.#queue.length > 0;
+  }
+
+  /** Nothing will come any more. Throws what `fail` said. */
+  #isOver(): boolean {
+    if (this.#state === 'failed') throw this.#error;
+    return this.#discarding || this.#state === 'finished';
   }
 
   /** Whether there is something to read; waits until that is known. Throws what `fail` said. */
   async #ready(): Promise<boolean> {
-    for (;;) {
-      if (this.#state === 'failed') throw this.#error;
-      if (this.#discarding) return false;
-      if (this.#queue.length > 0) return true;
-      if (this.#state === 'finished') return false;
+    while (!this.#isReady()) {
+      if (this.#isOver()) return false;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
+    return true;
   }
 
   /** What the reader has in hand counts until it asks for more, so that memory is bounded by one number. */
@@ -122,6 +187,33 @@ export class FlowQueue implements AsyncIterable<Buffer> {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
+  }
+}
+
+/** An iterator by hand: an async generator makes three promises for each batch. */
+class Batches implements AsyncIterableIterator<Buffer[]> {
+  readonly #next: (before: Buffer[] | undefined) => Promise<Buffer[] | undefined>;
+  readonly #stop: () => void;
+  #inHand: Buffer[] | undefined;
+
+  constructor(next: (before: Buffer[] | undefined) => Promise<Buffer[] | undefined>, stop: () => void) {
+    this.#next = next;
+    this.#stop = stop;
+  }
+
+  async next(): Promise<IteratorResult<Buffer[], undefined>> {
+    const value = await this.#next(this.#inHand);
+    this.#inHand = value;
+    return value === undefined ? { done: true, value } : { done: false, value };
+  }
+
+  return(): Promise<IteratorResult<Buffer[], undefined>> {
+    this.#stop();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 

@@ -81,6 +81,11 @@ export class PduFramer {
     return this.#held;
   }
 
+  /** Whether bytes that are still to be looked at lie in `memory`. */
+  needs(memory: ArrayBufferLike): boolean {
+    return this.#backlog?.buffer === memory;
+  }
+
   /** Goes on with what was left. May throw as `push` does. */
   release(): void {
     this.#held = false;

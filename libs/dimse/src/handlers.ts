@@ -109,6 +109,17 @@ export type EchoRequest = OperationRequest;
 export interface StoreData extends AsyncIterable<Buffer> {
   /** All that has come, at once: for gathered writes. Instead of iterating single fragments. */
   batches(): AsyncIterable<Buffer[]>;
+  /**
+   * As `batches`, but lent: when the next batch is asked for, the memory of the one before is freed and its
+   * buffers are empty. For handlers that write and forget; two to three times cheaper, since memory is not
+   * left to the garbage collector. Not for two loops over one data set.
+   */
+  borrowed(): AsyncIterable<Buffer[]>;
+  /**
+   * The same for a handler that still writes one batch while it asks for the next: frees the memory of whole
+   * batches of `batches()`. Has no effect when the handler has answered.
+   */
+  giveBack(batch: readonly Buffer[]): void;
 }
 
 export interface StoreRequest extends OperationRequest {

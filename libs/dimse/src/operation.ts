@@ -32,6 +32,8 @@ export interface OperationFacts {
   readonly outgoing: OutgoingRequests;
   readonly contexts: ReadonlyMap<number, NegotiatedContext>;
   readonly onDataSetReceived: () => void;
+  /** No other operation can be under way: what came with this one's data is this one's. */
+  readonly isAlone: boolean;
 }
 
 /**
@@ -144,12 +146,13 @@ export class Operation implements DataSetSink {
   }
 
   #flowQueue(): FlowQueue {
-    const { connection, limits } = this.facts;
+    const { connection, limits, isAlone } = this.facts;
     return new FlowQueue({
       bytesMax: limits.queuedBytesMax,
       bytesResume: limits.queuedBytesResume,
       pause: () => connection.pause(this),
       resume: () => connection.resume(this),
+      ...(isAlone && { recycle: (memory) => connection.recycle(memory) }),
     });
   }
 }

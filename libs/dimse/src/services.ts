@@ -106,7 +106,7 @@ async function serveStore(
     answer = failure('C-STORE', error, operation, onEvent);
   }
   // A handler may refuse without reading; the rest of the message still has to be taken off the connection.
-  storeData.discard();
+  storeData.close();
   if (!operation.isReceived) await operation.received;
   return response(operation, answer);
 }
