@@ -12,6 +12,7 @@ import { admit } from './admission.ts';
 import { associationEvents, associationHandlers } from './associations.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { durability } from './durability.ts';
+import type { Durability } from './durability.ts';
 import { wantedTags } from './header.ts';
 import { createHostAddresses } from './host-addresses.ts';
 import { registerRoutes } from './http.ts';
@@ -68,7 +69,9 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
   try {
     await Promise.race([watch.ready, sleep(configurationWaitMs)]);
     watch.onChange(() => warnOfOtherAeTitle(watch, config, log));
-    const store = await openStore(config);
+    const durable = durability(config.FSYNC);
+    started.push(['object store', () => durable.close()]);
+    const store = await openStore(config, durable);
     const pool = associationPool();
     started.push(['association pool', () => pool.stop()]);
     const { handlers, jobs, requestParts } = wire(parts, { store, pool, metrics, watch });
@@ -103,9 +106,9 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
   }
 }
 
-async function openStore(config: DimseEdgeConfig): Promise<ObjectStore> {
+async function openStore(config: DimseEdgeConfig, durable: Durability): Promise<ObjectStore> {
   await mkdir(config.OBJECT_STORE, { recursive: true });
-  return openObjectStore(config.OBJECT_STORE, durability(config.FSYNC));
+  return openObjectStore(config.OBJECT_STORE, durable);
 }
 
 /** Puts the parts together. Nothing runs yet but what a call starts. */

@@ -66,6 +66,7 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
       await parts.eventLog.append('INSTANCES', instanceSubject(identity.studyInstanceUid), event);
       parts.acknowledged.add(event.id);
     }
+    await placed.tidied;
     parts.pulls.arrived({
       instance,
       callingAeTitle: request.association.callingAeTitle,

@@ -7,8 +7,10 @@ export type FsyncPolicy = 'always' | 'group' | 'none';
 export interface Durability {
   /** The bytes of one file. The handle stays open. */
   file(handle: FileHandle): Promise<void>;
-  /** The names in one directory: a new file can be found again after a power failure. */
+  /** The names in one directory: a new file can be found again after a power failure. The directory stays open. */
   directory(path: string): Promise<void>;
+  /** Closes the directories. Never throws. */
+  close(): Promise<void>;
 }
 
 /**
@@ -20,22 +22,38 @@ export interface Durability {
  *   only.
  */
 export function durability(policy: FsyncPolicy): Durability {
-  if (policy === 'none') return { file: async () => {}, directory: async () => {} };
-  if (policy === 'always') return { file: syncFile, directory: syncDirectory };
-  return { file: inRounds(syncFile), directory: inRounds(syncDirectory) };
+  if (policy === 'none') return { file: async () => {}, directory: async () => {}, close: async () => {} };
+  const directories = syncedDirectories();
+  const { close } = directories;
+  if (policy === 'always') return { file: syncFile, directory: directories.sync, close };
+  return { file: inRounds(syncFile), directory: inRounds(directories.sync), close };
 }
 
 async function syncFile(handle: FileHandle): Promise<void> {
   await handle.datasync();
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** Each directory is opened once: there are few, and opening would cost as much as syncing when there is little to sync. */
+function syncedDirectories(): { sync(path: string): Promise<void>; close(): Promise<void> } {
+  const handles = new Map<string, Promise<FileHandle>>();
+  const handleOf = async (path: string): Promise<FileHandle> => {
+    const opened = handles.get(path) ?? open(path, 'r');
+    handles.set(path, opened);
+    try {
+      return await opened;
+    } catch (error) {
+      handles.delete(path);
+      throw error;
+    }
+  };
+  return {
+    sync: async (path) => (await handleOf(path)).sync(),
+    close: async () => {
+      const closing = [...handles.values()].map(async (opened) => (await opened).close());
+      handles.clear();
+      await Promise.allSettled(closing);
+    },
+  };
 }
 
 /**

@@ -1,3 +1,4 @@
+import './runtime.ts';
 import { connectEventLog } from '@isthmus/event-log';
 import { createLog, readConfig, stopInOrder, untilSignal } from '@isthmus/service-kit';
 import { startDimseEdge } from './app.ts';

@@ -9,8 +9,8 @@ export interface EdgeMetrics {
   received(outcome: string, bytes: number): void;
   /** Objects sent by C-STORE. `outcome`: sent, failed. */
   sent(outcome: string, bytes: number): void;
-  /** DIMSE requests answered, by service and class of status (success, warning, failure, cancel). */
-  answered(service: string, outcome: string): void;
+  /** DIMSE requests answered, by operation and class of status (success, warning, failure, cancel). */
+  answered(operation: string, outcome: string): void;
   associations(open: number): void;
 }
 
@@ -26,7 +26,7 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
   const receivedBytes = counter('isthmus_object_bytes_received_total', 'Bytes of data sets that came in', []);
   const sentObjects = counter('isthmus_objects_sent_total', 'Objects sent by C-STORE', ['outcome']);
   const sentBytes = counter('isthmus_object_bytes_sent_total', 'Bytes of files whose data set was sent', []);
-  const answers = counter('isthmus_dimse_answers_total', 'DIMSE requests answered', ['service', 'outcome']);
+  const answers = counter('isthmus_dimse_answers_total', 'DIMSE requests answered', ['operation', 'outcome']);
   const open = new Gauge({ name: 'isthmus_associations_open', help: 'Associations from peers', registers });
   return {
     registry,
@@ -38,7 +38,7 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
       sentObjects.inc({ outcome });
       sentBytes.inc(bytes);
     },
-    answered: (service, outcome) => answers.inc({ service, outcome }),
+    answered: (operation, outcome) => answers.inc({ operation, outcome }),
     associations: (count) => open.set(count),
   };
 }

@@ -30,7 +30,13 @@ export interface ObjectConflict {
 
 /** `stored`: new here. `duplicate`: the same bytes are here. `conflict`: other bytes are here under this UID. */
 export type Placement =
-  | { readonly outcome: 'stored' | 'duplicate'; readonly file: string; readonly fileBytes: number }
+  | {
+      readonly outcome: 'stored' | 'duplicate';
+      readonly file: string;
+      readonly fileBytes: number;
+      /** Resolves when the temporary file is gone; never rejects. Not worth waiting for before the event. */
+      readonly tidied: Promise<void>;
+    }
   | { readonly outcome: 'conflict'; readonly file: string };
 
 export interface ObjectStore {
@@ -44,8 +50,8 @@ export interface ObjectStore {
   has(sopInstanceUid: string): Promise<boolean>;
   /**
    * Puts a received object into place, durably as far as the fsync policy says, and never over another: the name comes
-   * from the SOP Instance UID alone, and a name that is taken is compared byte by byte. The temporary file is gone
-   * afterwards unless the outcome is `conflict` (see `keepAside`) or an error (discard it).
+   * from the SOP Instance UID alone, and a name that is taken is compared byte by byte. The temporary file goes away
+   * (`tidied`) unless the outcome is `conflict` (see `keepAside`) or an error (discard it).
    * @throws {ObjectStoreFullError} {@link ObjectStoreFailedError}
    */
   place(received: ReceivedObject, sopInstanceUid: string): Promise<Placement>;
@@ -78,14 +84,16 @@ export async function openObjectStore(root: string, durable: Durability): Promis
     const file = fileOf(sopInstanceUid);
     try {
       await durable.file(received.handle);
-      await received.handle.close();
-      const isNew = await putNew(received.path, absolute(file));
-      if (!isNew && !(await sameBytes(absolute(file), received))) return { outcome: 'conflict', file };
+      const put = await putNew(received.path, absolute(file));
+      const isNew = put !== 'taken';
+      if (!isNew && !(await sameBytes(absolute(file), received))) {
+        await received.handle.close();
+        return { outcome: 'conflict', file };
+      }
       // Also for a duplicate: the first of two that come at once may not have got so far.
       await durable.directory(join(root, 'objects', file.split('/')[1] as string));
-      if (!isNew) await unlink(received.path);
       const fileBytes = isNew ? received.fileBytes : (await stat(absolute(file))).size;
-      return { outcome: isNew ? 'stored' : 'duplicate', file, fileBytes };
+      return { outcome: isNew ? 'stored' : 'duplicate', file, fileBytes, tidied: tidy(received, put) };
     } catch (error) {
       throw objectStoreError(error);
     }
@@ -99,7 +107,7 @@ export async function openObjectStore(root: string, durable: Durability): Promis
       asideDataSetSha256: received.dataSetSha256,
     };
     try {
-      if (!(await putNew(received.path, absolute(conflict.aside)))) await unlink(received.path);
+      if ((await putNew(received.path, absolute(conflict.aside))) !== 'moved') await unlink(received.path);
       await writeFile(join(aside, `${name}.json`), JSON.stringify(conflict), { flag: 'wx' }).catch(
         unlessExists,
       );
@@ -160,24 +168,30 @@ export function fileOf(sopInstanceUid: string): string {
 }
 
 /**
- * Moves a file to a name that nobody has. A hard link fails when the name is taken, also when another process takes it
+ * Gives a file a name that nobody has. A hard link fails when the name is taken, also when another process takes it
  * at the same moment; a rename would replace. Where the file system has no hard links, the look before the rename
  * has to do.
- * @returns False: the name is taken and the file is still where it was.
+ * @returns `linked`: it has both names now. `moved`: only the new one. `taken`: nothing was done.
  */
-async function putNew(from: string, to: string): Promise<boolean> {
+async function putNew(from: string, to: string): Promise<'linked' | 'moved' | 'taken'> {
   try {
     await link(from, to);
+    return 'linked';
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (code === 'EEXIST') return false;
+    if (code === 'EEXIST') return 'taken';
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(code)) throw error;
-    if ((await stat(to).catch(() => undefined)) !== undefined) return false;
+    if ((await stat(to).catch(() => undefined)) !== undefined) return 'taken';
     await rename(from, to);
-    return true;
+    return 'moved';
   }
-  await unlink(from);
-  return true;
+}
+
+/** What fails here does no harm: a name that is left in `incoming/` goes at the next start. */
+async function tidy(received: ReceivedObject, put: 'linked' | 'moved' | 'taken'): Promise<void> {
+  const closed = received.handle.close();
+  const unlinked = put === 'moved' ? undefined : unlink(received.path);
+  await Promise.allSettled([closed, unlinked]);
 }
 
 async function readMeta(handle: FileHandle): Promise<{ transferSyntaxUid: string; dataSetOffset: number }> {

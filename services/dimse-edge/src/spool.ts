@@ -6,8 +6,8 @@ import { fileMetaInformation, HeaderWalker } from '@isthmus/dicom';
 import type { DataSetError, DataSetJson } from '@isthmus/dicom';
 import { ObjectStoreFullError, objectStoreError } from './errors.ts';
 
-/** Bytes that are gathered before they are written; one write is under way at a time. */
-const writeBytes = 128 * 1024;
+/** Bytes that are gathered before they are written; one write is under way at a time. Each write costs two wake-ups. */
+const writeBytes = 256 * 1024;
 /** What the header may take of an event in the log; real ones take 1 to 3 KB. */
 const headBytesMax = 64 * 1024;
 /** How long a look at the free space of the disk holds. */
@@ -83,10 +83,9 @@ export function createSpool(options: SpoolOptions): Spool {
       transferSyntaxUid: announced.transferSyntaxUid,
       sourceAeTitle: announced.callingAeTitle,
     });
-    const sink = fileSink(() => room().then(() => openFile(path)));
+    const sink = fileSink(() => room().then(() => openFile(path)), meta);
     let dataSetBytes = 0;
     try {
-      await sink.write(meta);
       for await (const batch of data) {
         // After a fault of the disk the rest is read and dropped, so that the peer gets its answer.
         if (sink.fault) continue;
@@ -94,7 +93,8 @@ export function createSpool(options: SpoolOptions): Spool {
           dataSetBytes += slice.length;
           hash.update(slice);
           walker.push(slice);
-          await sink.write(slice);
+          const full = sink.write(slice);
+          if (full) await full;
         }
       }
       const handle = await sink.end();
@@ -126,51 +126,56 @@ export function createSpool(options: SpoolOptions): Spool {
 interface FileSink {
   /** Set by the first failing operation; later writes are dropped. */
   readonly fault: unknown;
-  /** Takes a slice over. Waits only while a full buffer is being written. */
-  write(chunk: Buffer): Promise<void>;
+  /** Takes a slice over. A promise when a full buffer is being written, to be awaited before the next slice. */
+  write(chunk: Buffer): Promise<void> | undefined;
   /** Writes what is left. @throws The fault, if there was one. */
   end(): Promise<FileHandle>;
   /** Waits for the write under way and closes the file. Never throws. */
   abandon(): Promise<void>;
 }
 
-/** Gathers slices and writes them with one system call while the next ones come in. Opens the file with the first. */
-function fileSink(openFile: () => Promise<FileHandle>): FileSink {
-  let slices: Buffer[] = [];
-  let gathered = 0;
+/**
+ * Gathers slices and writes them with one system call while the next ones come in. The file is opened at once, beside
+ * the first of them.
+ * @param head - What the file begins with.
+ */
+function fileSink(openFile: () => Promise<FileHandle>, head: Buffer): FileSink {
+  let slices = [head];
+  let gathered = head.length;
   let handle: FileHandle | undefined;
   let fault: unknown;
-  let underWay: Promise<void> = Promise.resolve();
 
-  const flush = async (batch: Buffer[]): Promise<void> => {
+  const guarded = async (work: () => Promise<void>): Promise<void> => {
     try {
-      handle ??= await openFile();
-      await writeAll(handle, batch);
+      if (!fault) await work();
     } catch (error) {
       fault ??= error;
     }
   };
+  let underWay = guarded(async () => {
+    handle = await openFile();
+  });
   const flushNext = async (): Promise<void> => {
     await underWay;
     const batch = slices;
     slices = [];
     gathered = 0;
-    if (!fault && batch.length > 0) underWay = flush(batch);
+    if (batch.length > 0) underWay = guarded(() => writeAll(handle as FileHandle, batch));
   };
   return {
     get fault() {
       return fault;
     },
-    write: async (chunk) => {
-      if (fault || chunk.length === 0) return;
+    write: (chunk) => {
+      if (fault || chunk.length === 0) return undefined;
       slices.push(chunk);
       gathered += chunk.length;
-      if (gathered >= writeBytes) await flushNext();
+      return gathered >= writeBytes ? flushNext() : undefined;
     },
     end: async () => {
       await flushNext();
       await underWay;
-      if (fault || !handle) throw fault ?? new Error('nothing was written');
+      if (fault || !handle) throw fault ?? new Error('the file was not opened');
       return handle;
     },
     abandon: async () => {
