@@ -1,40 +1,5 @@
-import { connectEventLog } from '@isthmus/event-log';
-import { configStoreConfig, startConfigStore } from '@isthmus/config-store';
-import { consoleConfig, startConsole } from '@isthmus/console';
-import { dimseEdgeConfig, startDimseEdge } from '@isthmus/dimse-edge';
-import { prefetcherConfig, startPrefetcher } from '@isthmus/prefetcher';
-import { queryFederatorConfig, startQueryFederator } from '@isthmus/query-federator';
-import { risGatewayConfig, startRisGateway } from '@isthmus/ris-gateway';
-import { connectPostgres, createLog, readConfig } from '@isthmus/service-kit';
-import type { ConfigSchema } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import { startUpdateRelay, updateRelayConfig } from '@isthmus/update-relay';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { code, table } from './markdown.ts';
-
-interface Running {
-  readonly address: string;
-  stop(): Promise<void>;
-}
-type Start = (parts: never) => Promise<Running>;
-
-const cluster = 'reference';
-
-const behindConsole: readonly (readonly [
-  name: string,
-  schema: ConfigSchema,
-  start: Start,
-  schemaName?: string,
-])[] = [
-  ['config-store', configStoreConfig, startConfigStore, 'config_store'],
-  ['update-relay', updateRelayConfig, startUpdateRelay, 'update_relay'],
-  ['query-federator', queryFederatorConfig, startQueryFederator, 'query_federator'],
-  ['ris-gateway', risGatewayConfig, startRisGateway, 'ris_gateway'],
-  ['prefetcher', prefetcherConfig, startPrefetcher, 'prefetcher'],
-  ['dimse-edge', dimseEdgeConfig, startDimseEdge],
-];
+import { servicesBehindConsole, startOneCluster } from './one-cluster.ts';
 
 interface Operation {
   readonly tags?: readonly string[];
@@ -55,40 +20,11 @@ export async function httpPage(): Promise<string> {
 }
 
 async function mergedOpenApi(): Promise<Document> {
-  const servers = await testServers();
-  const objectStore = mkdtempSync(join(tmpdir(), 'isthmus-reference-'));
-  const stops: (() => Promise<unknown>)[] = [
-    () => servers.stop(),
-    async () => rmSync(objectStore, { recursive: true, force: true }),
-  ];
+  const running = await startOneCluster('reference');
   try {
-    const environment: Record<string, string> = {
-      ISTHMUS_CLUSTER: cluster,
-      NATS_URL: servers.natsUrl,
-      DATABASE_URL: servers.databaseUrl,
-      LOG_LEVEL: 'silent',
-      AE_TITLE: 'REFERENCE',
-      DICOM_PORT: '0',
-      OBJECT_STORE: objectStore,
-    };
-    for (const [name, schema, start, schemaName] of behindConsole) {
-      const config = readConfig(schema, environment);
-      const log = createLog({ service: name, cluster, level: 'silent' });
-      const eventLog = await connectEventLog({ servers: servers.natsUrl, cluster, service: name, log });
-      stops.unshift(() => eventLog.close());
-      const url = servers.databaseUrl;
-      const db = schemaName ? await connectPostgres({ url, schema: schemaName, poolMax: 4, log }) : undefined;
-      if (db) stops.unshift(() => db.destroy());
-      const running = await start({ config, log, eventLog, db } as never);
-      stops.unshift(() => running.stop());
-      environment[`${name.toUpperCase().replace('-', '_')}_URL`] = running.address;
-    }
-    const log = createLog({ service: 'console', cluster, level: 'silent' });
-    const front = await startConsole({ config: readConfig(consoleConfig, environment), log });
-    stops.unshift(() => front.stop());
-    return await whole(front.address);
+    return await whole(running.consoleUrl);
   } finally {
-    for (const stop of stops) await stop().catch(() => undefined);
+    await running.stop();
   }
 }
 
@@ -98,7 +34,7 @@ async function whole(address: string): Promise<Document> {
   for (;;) {
     const document = (await (await fetch(`${address}/openapi.json`)).json()) as Document;
     const named = new Set(operationsOf(document).flatMap(({ operation }) => operation.tags ?? []));
-    if (behindConsole.every(([name]) => named.has(name))) return document;
+    if (servicesBehindConsole.every((name) => named.has(name))) return document;
     if (performance.now() > deadline) throw new Error(`the console knows only ${[...named].join(', ')}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
