@@ -36,6 +36,9 @@ export type { Migration } from './postgres/migrate.ts';
 export { startProjection } from './projection/projection.ts';
 export type { EventSource, Projection, ProjectionOptions, ProjectionState } from './projection/projection.ts';
 export { ProjectionHaltedError } from './projection/errors.ts';
+export { createRebuilds } from './projection/rebuilds.ts';
+export type { Rebuildable, RebuildableState, Rebuilds, RebuildStage } from './projection/rebuilds.ts';
+export { addProjectionRoutes } from './projection/rebuild-routes.ts';
 
 export { watchConfiguration } from './configuration/watch.ts';
 export type {

@@ -13,7 +13,7 @@ export class ScriptedSource implements EventSource {
 
   add(...data: unknown[]): void {
     for (const one of data) {
-      const sequence = this.events.length + 1;
+      const sequence = (this.events.at(-1)?.sequence ?? 0) + 1;
       this.events.push({ sequence, logSubject: 'study.0.1-2', event: envelope(sequence, one) });
     }
     this.wake();
@@ -27,7 +27,7 @@ export class ScriptedSource implements EventSource {
 
   async lastSequence(): Promise<number> {
     if (this.away) throw new Error('scripted: the log is away');
-    return this.events.length;
+    return this.events.at(-1)?.sequence ?? 0;
   }
 
   async *follow(

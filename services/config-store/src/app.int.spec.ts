@@ -10,6 +10,7 @@ import { connectPostgres, createLog, readConfig, watchConfiguration } from '@ist
 import type { Database } from '@isthmus/service-kit';
 import { testServers } from '@isthmus/testing';
 import type { TestServers } from '@isthmus/testing';
+import { sql } from 'kysely';
 import { configStoreConfig, startConfigStore } from './app.ts';
 
 const clusterFile = `cluster:
@@ -328,6 +329,14 @@ describe('config-store', () => {
       await answer.text(),
       /isthmus_projection_lag_events\{projection="configuration_history",[^}]*\} 0\n/,
     );
+  });
+
+  it('tells the same history after it is folded anew while it serves', async () => {
+    const before = await ask('GET', '/api/v1/configuration/history?limit=200');
+    await sql`delete from configuration_change`.execute(db);
+    const rebuilt = await ask('POST', '/api/v1/projections/config-store/history:rebuild');
+    assert.deepEqual([rebuilt.status, rebuilt.body['rebuild'], rebuilt.body['lag']], [200, 'done', 0]);
+    assert.deepEqual((await ask('GET', '/api/v1/configuration/history?limit=200')).body, before.body);
   });
 
   it('[O4] is ready, and describes itself', async () => {

@@ -1,7 +1,9 @@
 import type { EventLog } from '@isthmus/event-log';
 import {
+  addProjectionRoutes,
   createIdempotency,
   createMetrics,
+  createRebuilds,
   idempotencyMigration,
   migrate,
   postgresCheck,
@@ -12,7 +14,7 @@ import {
 } from '@isthmus/service-kit';
 import type { Database, Log } from '@isthmus/service-kit';
 import type { ConfigStoreConfig } from './config.ts';
-import { startHistory } from './history.ts';
+import { historyLog, startHistory } from './history.ts';
 import { registerRoutes } from './http.ts';
 import { history as historyMigration } from './migrations/0001-history.ts';
 import { seedFromFile } from './seed.ts';
@@ -68,7 +70,14 @@ export async function startConfigStore(
       log,
       metrics,
       about: 'Stations, links and the cluster itself.',
-      register: (app) => registerRoutes(app, { store, idempotency, history, db, cluster, ownViewWaitMs }),
+      register: (app) => {
+        registerRoutes(app, { store, idempotency, history, db, cluster, ownViewWaitMs });
+        const rebuildable = { name: 'history', stages: [{ ...historyLog, projection: history }] };
+        addProjectionRoutes(app, {
+          service: 'config-store',
+          rebuilds: createRebuilds([rebuildable], eventLog),
+        });
+      },
       ready: readiness({
         postgres: postgresCheck(db),
         eventLog: async () => void (await eventLog.lastSequence('STUDY')),

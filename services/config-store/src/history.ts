@@ -14,6 +14,9 @@ export interface HistoryEntry {
   readonly value: unknown;
 }
 
+/** The part of the log that is folded. */
+export const historyLog = { stream: 'STUDY', filter: 'config.>' } as const;
+
 /** Keeps every change of the configuration as a row. */
 export function startHistory(parts: {
   db: Database;
@@ -24,8 +27,7 @@ export function startHistory(parts: {
   return startProjection({
     ...parts,
     name: 'configuration_history',
-    stream: 'STUDY',
-    filter: 'config.>',
+    ...historyLog,
     tables: ['configuration_change'],
     apply: async (tx, events) => {
       for (const { sequence, event } of events) {

@@ -3,6 +3,7 @@ import type { FindAnswer, FindRequest, LocateAnswer, LocateRequest } from '@isth
 import type { EventLog } from '@isthmus/event-log';
 import {
   createMetrics,
+  createRebuilds,
   migrate,
   postgresCheck,
   readiness,
@@ -11,7 +12,7 @@ import {
   stopInOrder,
   watchConfiguration,
 } from '@isthmus/service-kit';
-import type { Database, Log, Metrics } from '@isthmus/service-kit';
+import type { Database, Log, Metrics, Projection, RebuildStage } from '@isthmus/service-kit';
 import { circuitBreaker } from './circuit-breaker.ts';
 import type { QueryFederatorConfig } from './config.ts';
 import { createFederation, hereOf } from './federate.ts';
@@ -20,8 +21,6 @@ import { addRoutes } from './http.ts';
 import { indexInstances, instanceTables } from './index-instances.ts';
 import { createLocator } from './locate.ts';
 import { migrations } from './migrations.ts';
-import { createRebuilds } from './rebuilds.ts';
-import type { NamedProjection } from './rebuilds.ts';
 import { createSearch } from './search.ts';
 import type { Tables } from './tables.ts';
 
@@ -105,7 +104,10 @@ export async function startQueryFederator(
         breaker,
         search,
         federation,
-        rebuilds: createRebuilds(projections, eventLog),
+        rebuilds: createRebuilds(
+          projections.map(({ name, ...stage }) => ({ name, stages: [stage] })),
+          eventLog,
+        ),
         queryTimeoutMs,
         rowsMax: config.SEARCH_ROWS_MAX,
       }),
@@ -123,13 +125,17 @@ export async function startQueryFederator(
   };
 }
 
+interface NamedProjection extends RebuildStage {
+  readonly name: string;
+  readonly projection: Projection;
+}
+
 /** The two folds behind the index. They write the same state rows, see DESIGN.md. */
-export function startProjections(
-  parts: Pick<QueryFederatorParts, 'db' | 'log' | 'eventLog'>,
-  metrics?: Metrics,
+function startProjections(
+  { db, log, eventLog }: Pick<QueryFederatorParts, 'db' | 'log' | 'eventLog'>,
+  metrics: Metrics,
 ): readonly NamedProjection[] {
-  const { db, log, eventLog } = parts;
-  const common = { db, log, source: eventLog, ...(metrics ? { metrics } : {}) };
+  const common = { db, log, source: eventLog, metrics };
   return [
     {
       name: 'instances',

@@ -1,11 +1,10 @@
-import { ProblemSchema, etagOf, notFound, Problem } from '@isthmus/service-kit';
-import type { Database, HttpApp } from '@isthmus/service-kit';
+import { addProjectionRoutes, etagOf, notFound, ProblemSchema } from '@isthmus/service-kit';
+import type { Database, HttpApp, Rebuilds } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import { addDicomWeb } from './dicomweb.ts';
 import type { Federation } from './federate.ts';
 import { readStudies } from './local-find.ts';
-import type { Rebuilds } from './rebuilds.ts';
 import { stampOf } from './rows.ts';
 import type { Here } from './rows.ts';
 import { FoundStudySchema, SearchBody, StudySchema } from './schemas.ts';
@@ -31,7 +30,7 @@ const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 /** Studies, search, QIDO-RS, and the rebuild of the index. */
 export function addRoutes(app: HttpApp, parts: RoutesParts): void {
   addStudies(app, parts);
-  addProjections(app, parts);
+  addProjectionRoutes(app, { service: 'query-federator', rebuilds: parts.rebuilds });
   addDicomWeb(app, parts);
 }
 
@@ -88,45 +87,4 @@ export function leaving(request: {
   const controller = new AbortController();
   request.socket.once('close', () => controller.abort(new Error('the client went away')));
   return controller.signal;
-}
-
-function addProjections(app: HttpApp, parts: RoutesParts): void {
-  const state = Type.Object({
-    name: Type.String(),
-    state: Type.String(),
-    checkpoint: Type.Integer(),
-    lag: Type.Integer(),
-  });
-  app.get(
-    '/api/v1/projections',
-    {
-      schema: {
-        tags: ['operating'],
-        summary: 'Projections of the index and how far they are behind the log',
-        response: { 200: Type.Object({ items: Type.Array(state) }), ...failures },
-      },
-    },
-    async () => ({ items: await parts.rebuilds.list() }),
-  );
-  app.post(
-    '/api/v1/projections/:name(^[a-z-]+)::rebuild',
-    {
-      schema: {
-        tags: ['operating'],
-        summary: 'Empty a projection and fold the log anew; answers when it has caught up',
-        params: Type.Object({ name: Type.String() }),
-        response: { 200: state, ...failures },
-      },
-    },
-    async (request) => {
-      const rebuilt = await parts.rebuilds.rebuild(request.params.name);
-      if (rebuilt === 'unknown') throw notFound('There is no such projection.');
-      if (rebuilt === 'log-shortened') {
-        const detail =
-          'The log no longer has its first events: what is older than its retention would be lost from the index.';
-        throw new Problem(409, undefined, { detail, code: 'LOG_SHORTENED' });
-      }
-      return rebuilt;
-    },
-  );
 }

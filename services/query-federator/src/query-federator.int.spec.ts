@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { element, stringOf, stringsOf, numberOf, tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import { change, holder, instanceStored, jane, lww, reportStatus } from '../test/facts.ts';
@@ -201,23 +198,9 @@ describe('queries that this cluster answers alone', () => {
     const before = (await north.get('/api/v1/studies/1.1')).body;
     assert.deepEqual((await first.get('/api/v1/studies/1.1')).body, before);
     for (const name of ['instances', 'changes'])
-      assert.equal((await north.post(`/api/v1/projections/${name}:rebuild`)).status, 200);
+      assert.equal((await north.post(`/api/v1/projections/query-federator/${name}:rebuild`)).status, 200);
     assert.deepEqual((await north.get('/api/v1/studies/1.1')).body, before);
-    assert.equal((await north.post('/api/v1/projections/nothing:rebuild')).status, 404);
-  });
-
-  it('is rebuilt by one command while it serves', async (t) => {
-    const north = await startFederator(t);
-    await north.append(
-      instanceStored({ study: '1.1', sop: '1.1.1' }),
-      change('study', '1.1', reportStatus('APPROVED')),
-    );
-    const before = (await north.get('/api/v1/studies/1.1')).body;
-    const program = fileURLToPath(new URL('rebuild/main.ts', import.meta.url));
-    const env = { ...process.env, ...north.environment, LOG_LEVEL: 'silent' };
-    const { stdout } = await promisify(execFile)(process.execPath, [program], { env });
-    assert.equal(stdout, 'instances: rebuilt up to event 1\nchanges: rebuilt up to event 2\n');
-    assert.deepEqual((await north.get('/api/v1/studies/1.1')).body, before);
+    assert.equal((await north.post('/api/v1/projections/query-federator/nothing:rebuild')).status, 404);
   });
 
   it('counts an object once, however often it is stored', async (t) => {

@@ -36,8 +36,6 @@ export interface Answer {
 
 export interface RunningFederator {
   readonly cluster: string;
-  /** What the service was configured with. */
-  readonly environment: { readonly [name: string]: string };
   readonly eventLog: EventLog;
   readonly db: Database<Tables>;
   /** Appends events and waits until both projections and the configuration have them. */
@@ -97,7 +95,6 @@ export async function startFederator(
   const get = async (path: string): Promise<Answer> => read(await fetch(`${running.address}${path}`));
   const federator: RunningFederator = {
     cluster,
-    environment: settings,
     eventLog,
     db,
     stop,
@@ -110,7 +107,9 @@ export async function startFederator(
           event,
         );
       await eventually(async () => {
-        const { items } = (await get('/api/v1/projections')).body as { items: { lag: number }[] };
+        const { items } = (await get('/api/v1/projections/query-federator')).body as {
+          items: { lag: number }[];
+        };
         assert.deepEqual(
           items.map(({ lag }) => lag),
           [0, 0],

@@ -1,7 +1,9 @@
 import type { EventLog } from '@isthmus/event-log';
 import {
+  addProjectionRoutes,
   createIdempotency,
   createMetrics,
+  createRebuilds,
   migrate,
   postgresCheck,
   readiness,
@@ -39,13 +41,13 @@ export async function startRisGateway(
   await migrate(db, service, migrations);
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
+  const folded = { stream: 'STUDY', filter: 'order.>' } as const;
   const projection = startProjection({
     db,
     log,
     name: 'records',
     source: eventLog,
-    stream: 'STUDY',
-    filter: 'order.>',
+    ...folded,
     apply: foldRecords,
     tables: ['ris_record'],
     metrics,
@@ -63,7 +65,9 @@ export async function startRisGateway(
       projection: () => projection.health(),
       configuration: () => configuration.isReady(),
     }),
-    register: (app) =>
+    register: (app) => {
+      const records = { name: 'records', stages: [{ ...folded, projection }] };
+      addProjectionRoutes(app, { service, rebuilds: createRebuilds([records], eventLog) });
       addRoutes(app, {
         db: db as unknown as Kysely<RisGatewayTables>,
         eventLog,
@@ -74,7 +78,8 @@ export async function startRisGateway(
         projectionWaitMs: config.PROJECTION_WAIT_MS,
         idempotency: createIdempotency({ db, service }),
         configuration: () => configuration.current(),
-      }),
+      });
+    },
   });
   return {
     address: http.url,

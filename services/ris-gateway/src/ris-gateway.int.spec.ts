@@ -86,6 +86,17 @@ describe('orders and visits on a real nats-server and PostgreSQL', () => {
     assert.equal(found.body.placedAt, stored[0]?.time);
   });
 
+  it('lists the same after its lists are folded anew while it serves', async () => {
+    const wanted = order();
+    await gateway.post('/api/v1/orders', wanted);
+    await gateway.post('/api/v1/orders', { ...wanted, procedure: 'CT HEAD' });
+    const before = await gateway.get('/api/v1/orders?limit=200');
+    await gateway.db.updateTable('ris_record').set({ status: 'CANCELLED' }).execute();
+    const rebuilt = await gateway.post('/api/v1/projections/ris-gateway/records:rebuild', {});
+    assert.deepEqual([rebuilt.status, rebuilt.body.rebuild, rebuilt.body.lag], [200, 'done', 0]);
+    assert.deepEqual((await gateway.get('/api/v1/orders?limit=200')).body, before.body);
+  });
+
   it('puts changes made at one time in order: each is stored, the last one shows', async () => {
     const wanted = order();
     const answers = await Promise.all(

@@ -8,8 +8,10 @@ import type {
 } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import {
+  addProjectionRoutes,
   createIdempotency,
   createMetrics,
+  createRebuilds,
   migrate,
   postgresCheck,
   readiness,
@@ -25,6 +27,7 @@ import type {
   Log,
   Metrics,
   Projection,
+  Rebuilds,
 } from '@isthmus/service-kit';
 import { createCommands } from './commands.ts';
 import type { Commands } from './commands.ts';
@@ -59,11 +62,6 @@ export interface UpdateRelayParts {
 export interface UpdateRelay {
   /** Of the HTTP server. */
   readonly address: string;
-  /**
-   * Folds both logs anew while serving: states and timeline. Positions, parked updates and known objects
-   * stay.
-   */
-  rebuild(): Promise<void>;
   /**
    * Stops taking requests, lets what is at work end, then stops in order. Closes neither log nor database.
    */
@@ -104,12 +102,7 @@ export async function startUpdateRelay(parts: UpdateRelayParts): Promise<UpdateR
     await stop();
     throw error;
   }
-  const rebuild = async (): Promise<void> => {
-    // Headers are merged into the rows that the first rebuild makes anew.
-    await core.studies.rebuild();
-    await core.instances.rebuild();
-  };
-  return { address: http.url, rebuild, stop };
+  return { address: http.url, stop };
 }
 
 /** What everything else stands on: state, routes and the projections that fold it. */
@@ -282,8 +275,19 @@ async function listen(core: Core, work: Work): Promise<HttpServer> {
       addStudyRoutes(app, { db, commands, idempotency, projection: studies, projectionWaitMs });
       const configuration = (): ReturnType<ConfigurationWatch['current']> => core.configuration.current();
       addLinkRoutes(app, { cluster, db, configuration, linkState, delivery, checkpoint });
+      addProjectionRoutes(app, { service, rebuilds: rebuildsOf(core) });
     },
   });
+}
+
+/** States and timeline, from both logs. Positions, parked updates and known objects stay: they are in no log. */
+function rebuildsOf({ studies, instances, eventLog }: Core): Rebuilds {
+  // Headers are merged into the rows that the first stage makes anew: neither is right to rebuild alone.
+  const stages = [
+    { stream: 'STUDY', projection: studies },
+    { stream: 'INSTANCES', projection: instances },
+  ] as const;
+  return createRebuilds([{ name: 'states', stages }], eventLog);
 }
 
 export { updateRelayConfig } from './config.ts';

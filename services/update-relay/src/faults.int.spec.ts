@@ -144,7 +144,10 @@ describe('a link that misbehaves', { concurrency: false }, () => {
 
   it('[U11] folds both logs anew to the same state', async () => {
     const before = await digestAt(north, '1.3.6');
-    await north.relay().rebuild();
+    const [service] = (await north.call('GET', '/api/v1/projections/update-relay')).body.items;
+    assert.deepEqual([service.name, service.rebuild], ['states', 'none']);
+    const rebuilt = await north.call('POST', '/api/v1/projections/update-relay/states:rebuild');
+    assert.deepEqual([rebuilt.status, rebuilt.body.rebuild], [200, 'done']);
     await until('the same state', async () => (await digestAt(north, '1.3.6')) === before);
     await locate(north, '1.3.6', 'AFTER');
     await arrived(south, '1.3.6', 'AFTER');

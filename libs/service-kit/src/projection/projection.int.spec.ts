@@ -201,6 +201,19 @@ describe('projection on a real PostgreSQL', () => {
     assert.equal(projection.state(), 'running');
   });
 
+  it('can be waited for again after a halt on the very first event', async () => {
+    let fixed = false;
+    source.add('poison');
+    const apply: ProjectionOptions['apply'] = async (tx, events) => {
+      if (!fixed) await insert(tx, events);
+    };
+    const projection = start({ apply });
+    await until('it halts', () => projection.state() === 'halted');
+    fixed = true;
+    await projection.rebuild();
+    assert.equal(await projection.waitFor(1, 5_000), true);
+  });
+
   it('halts when the log has another incarnation, and when it is shorter than the checkpoint', async () => {
     source.add('a', 'b');
     const first = start();

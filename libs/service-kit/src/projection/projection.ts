@@ -180,7 +180,10 @@ class Projector implements Projection {
     await resetProjection(db, { name, stream, incarnation: source.incarnation, tables });
     this.#log.warn({ target }, 'rebuilding: tables emptied, folding the log anew');
     this.#halt = undefined;
-    this.#setPosition({ sequence: 0, incarnation: source.incarnation });
+    this.#setState('starting', 'rebuilding');
+    this.#position = { sequence: 0, incarnation: source.incarnation };
+    // Also when it had halted at 0: whoever waits from now on has reason to.
+    this.#waiters.advance(0, this.#log);
     this.#session.abort();
     while (!(await this.#waiters.waitFor(target, 60_000))) {
       const halt = this.#halt as Halt | undefined;
