@@ -212,31 +212,44 @@ describe('C-GET', () => {
     assert.ok(stored >= 5 && stored < 1_000, `${stored}`);
   });
 
-  it('a cancelled handler that does not stop is answered for, after the object under way', async (t) => {
+  it('a cancelled handler that does not stop is answered for, when the object under way is counted', async (t) => {
     let release = (): void => undefined;
     const stuck = new Promise<void>((resolve) => (release = resolve));
     t.after(() => release());
+    const object = { sopClassUid: ctStorage, sopInstanceUid: '1.2', transferSyntaxUid: explicitLittle };
+    const late: unknown[] = [];
     const { acceptor, port } = await startAcceptor(t, {
       limits: { cancelGraceMs: 30 },
       admit: admitWithRoles,
       handlers: {
         cGet: async function* (request) {
           yield request.tally().counts;
+          await request.store({ ...object, dataSet: pattern(500) });
           await stuck;
+          await request
+            .store({ ...object, dataSet: pattern(500) })
+            .catch((error: unknown) => late.push(error));
           return { status: 0, counts: request.tally().counts };
         },
       },
     });
     const association = await associate(t, port, { contexts });
     const canceller = new AbortController();
-    const asked = association.cGet({
+    const outcome = await association.cGet({
       sopClassUid: studyRootGet,
       identifier,
-      onStore: () => Promise.resolve({ status: 0 }),
-      onPending: () => canceller.abort(),
+      onStore: async () => {
+        canceller.abort();
+        // Well beyond the grace.
+        await new Promise((resolve) => setTimeout(resolve, 150));
+        return { status: 0 };
+      },
       signal: canceller.signal,
     });
-    assert.equal((await asked).status, 0xfe00);
+    assert.deepEqual([outcome.status, outcome.counts.completed], [0xfe00, 1]);
+    release();
+    await until(() => late.length === 1, 'the handler to be told');
+    assert.match(String(late[0]), /answered already/);
     assert.equal(acceptor.connections, 1);
   });
 

@@ -31,6 +31,9 @@ export interface ConnectionOwner extends PduReceiver {
  */
 export type PauseReason = 'operation under way' | object;
 
+/** Less is left to the collector, which does it in passing. */
+const recycledBytesMin = 16 * 1024;
+
 /**
  * A socket with a framer on it: bounds, deadlines, back-pressure in both directions, abort-then-destroy. Used
  * by both sides of an association; knows nothing of messages.
@@ -185,7 +188,7 @@ export class Connection {
    * more than one operation at a time slices of one chunk may belong to several: not to be called then.
    */
   recycle(memory: ArrayBufferLike): void {
-    if (!(memory instanceof ArrayBuffer) || memory.detached) return;
+    if (!(memory instanceof ArrayBuffer) || memory.byteLength < recycledBytesMin) return;
     if (this.#ownsMemory && !this.framer.needs(memory)) memory.transfer(0);
   }
 

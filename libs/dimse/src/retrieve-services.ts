@@ -51,10 +51,9 @@ export async function serveGet(
     start: () => cGet.call(handlers, request),
     onEvent,
     counted: () => request.tally().counts,
+    settle: () => request.settle(),
   });
-  request.close();
-  // The final response is the last word: a sub-operation under way comes to its end before.
-  await request.settled();
+  await request.settle();
   return answer;
 }
 
@@ -67,6 +66,8 @@ async function retrieve(
     onEvent: OnEvent;
     /** What is true, whatever the handler has said last. */
     counted?: () => SubOperationCounts;
+    /** Sub-operations under way come to their end, and no more begin: the final response is the last word. */
+    settle?: () => Promise<void>;
   },
 ): Promise<Response> {
   const { contextId, sender, limits } = operation.facts;
@@ -91,12 +92,14 @@ async function retrieve(
   // A cancelled handler gets a while to stop in order, so that its counts are true.
   const cancelled = operation.interrupted.then(async (): Promise<MoveAnswer> => {
     await new Promise((resolve) => (grace = setTimeout(resolve, limits.cancelGraceMs)));
+    await work.settle?.();
     return { status: dimseStatus.Cancel, counts: counts() };
   });
   try {
     return finalResponse(operation, await Promise.race([run(), cancelled]));
   } catch (error) {
     const answer = failure(work.service, error, operation, work.onEvent);
+    await work.settle?.();
     return finalResponse(operation, { ...answer, counts: counts() });
   } finally {
     answered = true;
@@ -152,11 +155,8 @@ class GetRequestOf extends RequestOf implements GetRequest {
     };
   }
 
-  close(): void {
+  async settle(): Promise<void> {
     this.#isClosed = true;
-  }
-
-  async settled(): Promise<void> {
     await Promise.allSettled(this.#underWay);
   }
 
