@@ -7,7 +7,7 @@ import { risGatewayConfig } from '@isthmus/ris-gateway';
 import { databaseSettings, serviceSettings } from '@isthmus/service-kit';
 import type { ConfigSchema, Setting } from '@isthmus/service-kit';
 import { updateRelayConfig } from '@isthmus/update-relay';
-import { code, sentence, table } from './markdown.ts';
+import { code, paragraph, sentence, table } from './markdown.ts';
 import { aboutDeclaration, interfaceMembers } from './source.ts';
 
 export const serviceConfigs: { readonly [service: string]: ConfigSchema } = {
@@ -37,7 +37,7 @@ function defaultText(setting: Setting<unknown>): string {
 function allowed({ bounds, unit, secret }: Setting<unknown>): string {
   const pattern = /^text that matches (.*)$/s.exec(bounds)?.[1];
   const text = pattern === undefined ? bounds : `text that matches ${code(pattern)}`;
-  return `${text}${unit === undefined ? '' : `, in ${unit}`}${secret ? '; never shown' : ''}`;
+  return `${text}${unit === undefined ? '' : `, in ${unit}`}${secret ? '; never logged' : ''}`;
 }
 
 function without(schema: ConfigSchema, ...others: readonly ConfigSchema[]): ConfigSchema {
@@ -80,14 +80,21 @@ export function configurationPage(): string {
   return [
     '# Configuration',
     '',
-    'Generated from the code: `npm run reference`. Two things are configured: how a service runs, by environment variables',
-    'when it starts; and what the cluster knows (stations, links), in the event log, by REST or `cluster.yaml`, at once and',
-    'without a restart.',
+    paragraph(
+      'Generated from the code: `npm run reference`. Two things are configured: how a',
+      'service runs, by environment variables',
+      'when it starts; and what the cluster knows (stations, links), in the event log, by',
+      'REST or `cluster.yaml`, at once and',
+      'without a restart.',
+    ),
     '',
     '## Environment',
     '',
-    'A value out of bounds, or a required one that is missing, ends the start with a message that names all of them. An empty',
-    'value counts as absent. `npm start` sets all of these itself.',
+    paragraph(
+      'A value out of bounds, or a required one that is missing, ends the start with a',
+      'message that names all of them. An empty',
+      'value counts as absent. `npm start` sets all of these itself.',
+    ),
     '',
     '### Every service',
     '',
@@ -100,8 +107,12 @@ export function configurationPage(): string {
     ...services,
     '## In the event log',
     '',
-    'Config-store keeps these ([cluster.schema.json](../../services/config-store/cluster.schema.json) is the JSON Schema of',
-    '`cluster.yaml`, with the defaults of fields that are left out).',
+    paragraph(
+      'Config-store keeps these',
+      '([cluster.schema.json](../../services/config-store/cluster.schema.json) is the JSON',
+      'Schema of',
+      '`cluster.yaml`, with the defaults of fields that are left out).',
+    ),
     '',
     entities.map(entitySection).join('\n\n'),
     '',

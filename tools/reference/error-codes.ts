@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs';
 import { basename } from 'node:path';
 import ts from 'typescript';
-import { code, sentence, table } from './markdown.ts';
+import { code, paragraph, sentence, table } from './markdown.ts';
 import {
   aboutOf,
   bare,
@@ -159,7 +159,10 @@ export function problemCodes(): readonly ProblemCode[] {
   });
 }
 
-/** `new Problem(status, …, { code, detail })`, `unprocessable(pointer, detail, { code })`, `wrong(pointer, code, detail)`. */
+/**
+ * `new Problem(status, …, { code, detail })`, `unprocessable(pointer, detail, { code })`, or in the rules of
+ * configuration `wrong(pointer, code, detail)`.
+ */
 function problemIn(
   node: ts.NewExpression | ts.CallExpression,
   file: string,
@@ -255,21 +258,31 @@ export function errorsPage(): string {
   return [
     '# Errors',
     '',
-    'Generated from the code: `npm run reference`. Codes are stable: alerts and programs can hang on them. Messages are for',
-    'people and carry no patient data.',
+    paragraph(
+      'Generated from the code: `npm run reference`. Codes are stable: alerts and programs',
+      'can hang on them. Messages are for',
+      'people and carry no patient data.',
+    ),
     '',
     '## Operating errors',
     '',
-    'Classes with a `code`, facts and a `remedy`; in the log as `err.code`. The meaning says what state such an error leaves',
-    'behind.',
+    paragraph(
+      'Classes with a `code`, facts and a `remedy`; in the log as `err.code`. The meaning',
+      'says what state such an error leaves',
+      'behind.',
+    ),
     '',
     table(['Code', 'In', 'Class', 'Meaning', 'Remedy'], classes),
     '',
     '## Answers over HTTP',
     '',
-    'Failures are problem details (RFC 9457): `title`, `status`, `detail`, `requestId`; `code` where a program may want to',
-    'react; `errors` with JSON pointers where a body is wrong. Besides these: 400 path, query or syntax, 404, 413, 415, 422',
-    'body, 500, 502 and 504 (the service behind the console), 503 (database or event log is away; `retry-after`).',
+    paragraph(
+      'Failures are problem details (RFC 9457): `title`, `status`, `detail`, `requestId`;',
+      '`code` where a program may want to',
+      'react; `errors` with JSON pointers where a body is wrong. Besides these: 400 path,',
+      'query or syntax, 404, 413, 415, 422',
+      'body, 500, 502 and 504 (the service behind the console), 503 (database or event log is away; `retry-after`).',
+    ),
     '',
     table(['Status', 'Code', 'In', 'Meaning'], uniqueRows([...refusalRows(), ...problems])),
     '',

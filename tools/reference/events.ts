@@ -1,4 +1,4 @@
-import { code, table } from './markdown.ts';
+import { code, paragraph, table } from './markdown.ts';
 import { aboutDeclaration, interfaceMembers, unionOf } from './source.ts';
 
 const eventsFile = 'libs/domain/src/events.ts';
@@ -23,7 +23,8 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
     HolderChanged: [
       'study',
       '`holders` (own entry), `home`',
-      'This cluster got, completed or gave up its copy; the first durable store makes the home. Told to every linked cluster.',
+      'This cluster got, completed or gave up its copy; the first durable store makes the home. ' +
+        'Told to every linked cluster.',
     ],
     StudyObjectsChanged: [
       'study',
@@ -78,9 +79,13 @@ export function eventsPage(): string {
   return [
     '# Events',
     '',
-    'Generated from the code: `npm run reference`. Two streams of NATS JetStream hold everything that happened in a cluster:',
-    '`STUDY` (changes to studies and patients, orders, visits, configuration; kept for ever) and `INSTANCES` (one fact per',
-    'stored object). Readers must expect types, versions and fields that they do not know.',
+    paragraph(
+      'Generated from the code: `npm run reference`. Two streams of NATS JetStream hold',
+      'everything that happened in a cluster:',
+      '`STUDY` (changes to studies and patients, orders, visits, configuration; kept for',
+      'ever) and `INSTANCES` (one fact per',
+      'stored object). Readers must expect types, versions and fields that they do not know.',
+    ),
     '',
     '## Envelope',
     '',
@@ -90,8 +95,11 @@ export function eventsPage(): string {
     '',
     '## Changes to studies and patients',
     '',
-    'In STUDY, subjects `study.<shard>.<UID with - for .>` and `patient.<shard>.<hex of the patient key>`. These travel to',
-    'linked clusters.',
+    paragraph(
+      'In STUDY, subjects `study.<shard>.<UID with - for .>` and `patient.<shard>.<hex of',
+      'the patient key>`. These travel to',
+      'linked clusters.',
+    ),
     '',
     changeTable(),
     '',
@@ -106,7 +114,8 @@ export function eventsPage(): string {
     ...factSections,
     '### ConfigurationChanged',
     '',
-    `${aboutDeclaration('libs/domain/src/configuration.ts', 'ConfigurationChange')} In STUDY, subject \`config.<kind>.<hex of the name>\`.`,
+    `${aboutDeclaration('libs/domain/src/configuration.ts', 'ConfigurationChange')} In ` +
+      `STUDY, subject \`config.<kind>.<hex of the name>\`.`,
     '',
     memberTable('libs/domain/src/configuration.ts', 'ConfigurationChange'),
     '',

@@ -1,4 +1,4 @@
-import { code, table } from './markdown.ts';
+import { code, paragraph, table } from './markdown.ts';
 import { servicesBehindConsole, startOneCluster } from './one-cluster.ts';
 
 interface Operation {
@@ -63,13 +63,19 @@ function pageOf(document: Document): string {
   return [
     '# HTTP',
     '',
-    'Generated from running services: `npm run reference`. Every route of a cluster, all on the one origin of its console;',
-    '`/openapi.json` there has the schemas, `/docs` shows them. Failures are problem details: [errors](errors.md).',
+    paragraph(
+      'Generated from running services: `npm run reference`. Every route of a cluster, all',
+      'on the one origin of its console;',
+      '`/openapi.json` there has the schemas, `/docs` shows them. Failures are problem details: [errors](errors.md).',
+    ),
     '',
     table(['Method', 'Path', 'Service', 'What', 'Query', 'Success'], rows),
     '',
-    'Besides these the console itself answers `/` (page), `/docs`, `/openapi.json`, `/health/live`, `/health/ready` and',
-    '`/metrics` (of all services).',
+    paragraph(
+      'Besides these the console itself answers `/` (page), `/docs`, `/openapi.json`,',
+      '`/health/live`, `/health/ready` and',
+      '`/metrics` (of all services).',
+    ),
     '',
   ].join('\n');
 }

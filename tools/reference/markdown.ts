@@ -10,6 +10,20 @@ function cell(text: string): string {
   return text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim();
 }
 
+const proseWidth = 118;
+
+/** Pieces of text as one paragraph, wrapped. */
+export function paragraph(...pieces: readonly string[]): string {
+  const lines = [''];
+  for (const word of pieces.join(' ').split(/\s+/)) {
+    const line = lines.at(-1) ?? '';
+    if (line === '') lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= proseWidth) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}
+
 export function code(text: string): string {
   return text === '' ? '' : `\`${text}\``;
 }
@@ -45,7 +59,7 @@ export function keywordText(keyword: string): string {
     .replaceAll(/\bI Ds\b/g, 'IDs');
 }
 
-/** First letter small, for a sentence that goes on. */
+/** With a full stop, unless it ends already. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
   return trimmed === '' || /[.!?:…]$/.test(trimmed) ? trimmed : `${trimmed}.`;

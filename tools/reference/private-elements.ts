@@ -67,7 +67,9 @@ const study: Descriptions<typeof studyElements> = {
     vm: '1',
     where: 'key; row',
     meaning:
-      'An item per cluster that holds a copy: `Cluster`, `CopyComplete`, Instance Availability (0008,0056) as seen from that cluster, Number of Study Related Instances (0020,1208) there',
+      'An item per cluster that holds a copy: `Cluster`, `CopyComplete`, Instance ' +
+      'Availability (0008,0056) as seen from that cluster, Number of Study Related ' +
+      'Instances (0020,1208) there',
   },
   cluster: { name: 'Cluster', vm: '1', where: 'item of holders and of outcomes', meaning: 'Cluster id' },
   complete: {
@@ -81,7 +83,8 @@ const study: Descriptions<typeof studyElements> = {
     vm: '1',
     where: 'key; row',
     meaning:
-      'An item per report: Accession Number (0008,0050), `ReportStatus`, `ReportSubStatus`, `ReportBy`, `ReportID`, `EntryDateTime`',
+      'An item per report: Accession Number (0008,0050), `ReportStatus`, `ReportSubStatus`, ' +
+      '`ReportBy`, `ReportID`, `EntryDateTime`',
   },
   reportBy: { name: 'ReportBy', vm: '1', where: 'item of reports', meaning: 'Who took this step' },
   reportId: {
@@ -171,7 +174,8 @@ const link: Descriptions<typeof linkElements> = {
     vm: '1',
     where: 'update; link state',
     meaning:
-      "Life of the sender's log, as a UID (B.4.3). Differs from the last one: the sender has lost or replaced its log",
+      "Life of the sender's log, as a UID (B.4.3). Differs from the last one: the sender " +
+      'has lost or replaced its log',
   },
   after: {
     name: 'PositionAfter',
@@ -191,7 +195,8 @@ const link: Descriptions<typeof linkElements> = {
     vm: '1',
     where: 'update',
     meaning:
-      'The first 32 items for readers of a dump: Study Instance UID (0020,000D) where it is one of a study, `SummaryType`, `SummaryOrigin`',
+      'The first 32 items for readers of a dump: Study Instance UID (0020,000D) where it is ' +
+      'one of a study, `SummaryType`, `SummaryOrigin`',
   },
   summaryType: {
     name: 'SummaryType',

@@ -17,7 +17,9 @@ const answered: { readonly [service: string]: readonly Row[] } = {
   storage: [
     [
       'Success',
-      'The object is on disk and its event in the log; also when the same object came before, or other data under the same SOP Instance UID, which is kept aside (Error Comment says so)',
+      'The object is on disk and its event in the log; also when the same object came ' +
+        'before, or other data under the same SOP Instance UID, which is kept aside (Error ' +
+        'Comment says so)',
       'It may let go of its copy',
     ],
     [
@@ -27,17 +29,20 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ],
     [
       'DataSetDoesNotMatchSopClass',
-      'SOP Class UID or SOP Instance UID of the data set differ from the command, or the SOP class from the presentation context',
+      'SOP Class UID or SOP Instance UID of the data set differ from the command, or the ' +
+        'SOP class from the presentation context',
       'Correct the object',
     ],
     [
       'CannotUnderstand',
-      'No data set; it ends inside an element; SOP, Study or Series Instance UID missing or not a UID; an internal error',
+      'No data set; it ends inside an element; SOP, Study or Series Instance UID missing or ' +
+        'not a UID; an internal error',
       'Correct the object; see the Error Comment',
     ],
     [
       'OutOfResources',
-      'No room on disk or in the log, the disk or the log failed or cannot be reached. Nothing of the object is promised',
+      'No room on disk or in the log, the disk or the log failed or cannot be reached. ' +
+        'Nothing of the object is promised',
       'Send it again later',
     ],
     [
@@ -63,7 +68,8 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ['CannotUnderstand', 'The identifier cannot be read; an internal error', ''],
     [
       'NotAuthorised',
-      'A linked cluster asks, and the link switch for that is off (internal queries for the private class, external queries for the standard ones)',
+      'A linked cluster asks, and the link switch for that is off (internal queries for the ' +
+        'private class, external queries for the standard ones)',
       'Ask the other side to switch it on',
     ],
     ['SopClassNotSupported', 'Affected SOP Class UID differs from that of the presentation context', ''],
@@ -79,7 +85,8 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ['UnableToPerformSubOperations', 'Nothing could be sent', 'See the Error Comment'],
     [
       'CannotUnderstand',
-      'Nothing is known under these UIDs, here or at a linked cluster; the identifier cannot be read; an internal error',
+      'Nothing is known under these UIDs, here or at a linked cluster; the identifier ' +
+        'cannot be read; an internal error',
       '',
     ],
     [
