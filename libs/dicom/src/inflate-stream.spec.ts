@@ -64,6 +64,30 @@ test('damage and bombs are refused', () => {
   assert.throws(() => inflate([deflateRawSync(Buffer.alloc(1_000_000))], 999_999), refused('deflate'));
 });
 
+test('what stands before the damage is given out, whatever the pieces', () => {
+  const deflated = deflateRawSync(Buffer.alloc(300, 'good '), { finishFlush: constants.Z_SYNC_FLUSH });
+  const damagedBytes = Buffer.concat([deflated, Buffer.of(0x07)]);
+  for (const ends of [[], [deflated.length], [1, 2, 3, deflated.length - 1]]) {
+    const out: Buffer[] = [];
+    const stream = new InflateStream((bytes) => out.push(Buffer.from(bytes)), 1_000);
+    assert.throws(() => {
+      for (const piece of pieces(damagedBytes, ends)) stream.push(piece);
+    }, DataSetError);
+    assert.equal(Buffer.concat(out).length, 300, String(ends));
+  }
+});
+
+test('a sink that throws is not given the same bytes again', () => {
+  let calls = 0;
+  const refusal = new Error('enough');
+  const stream = new InflateStream(() => {
+    calls += 1;
+    throw refusal;
+  }, 1_000);
+  assert.throws(() => stream.push(deflateRawSync(Buffer.alloc(300, 'good '))), refusal);
+  assert.equal(calls, 1);
+});
+
 test('garbage ends in a DataSetError or in nothing, soon', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (list) => {

@@ -67,6 +67,20 @@ export class InflateStream {
     const left = this.#input.subarray(this.#at);
     this.#input = left.length === 0 ? chunk : Buffer.concat([left, chunk]);
     this.#at = 0;
+    try {
+      this.#inflate();
+    } catch (error) {
+      // What was good before the damage is seen whatever the pieces were.
+      this.#flush();
+      throw error;
+    }
+    this.finished = this.#step === 'end';
+    this.#input = Buffer.from(this.#input.subarray(this.#at));
+    this.#at = 0;
+    this.#flush();
+  }
+
+  #inflate(): void {
     while (this.#step !== 'end') {
       const at = this.#at;
       const bits = this.#bits;
@@ -77,10 +91,6 @@ export class InflateStream {
       this.#bitCount = bitCount;
       break;
     }
-    this.finished = this.#step === 'end';
-    this.#input = Buffer.from(this.#input.subarray(this.#at));
-    this.#at = 0;
-    this.#flush();
   }
 
   /** Does one block header, stored run or symbol; false when the input ends inside it and it must be begun again. */
@@ -206,8 +216,11 @@ export class InflateStream {
   }
 
   #flush(): void {
-    if (this.#outAt > this.#flushedAt) this.#sink(this.#out.subarray(this.#flushedAt, this.#outAt));
+    const from = this.#flushedAt;
+    if (this.#outAt === from) return;
+    // Before the sink is called: what makes it throw is not given to it again.
     this.#flushedAt = this.#outAt;
+    this.#sink(this.#out.subarray(from, this.#outAt));
   }
 
   /** `count` bits (0 to 14), lowest first. */
