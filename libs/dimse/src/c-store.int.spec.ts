@@ -53,16 +53,16 @@ describe('C-STORE', () => {
     }
   });
 
-  it('[R6] lends every byte, also when several messages lie in one chunk, and empties what was given back', async (t) => {
+  it('[R6] lends every byte, also when several messages lie in one chunk, and empties large ones that were given back', async (t) => {
     const received: Buffer[] = [];
-    let last: Buffer | undefined;
+    const lent: Buffer[] = [];
     const { port } = await startAcceptor(t, {
       handlers: {
         cStore: async ({ data }) => {
           const parts: Buffer[] = [];
           for await (const batch of data.borrowed()) {
             parts.push(...batch.map((slice) => Buffer.from(slice)));
-            last = batch[0];
+            lent.push(...batch);
             // Others come and go meanwhile.
             if (parts.length % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
           }
@@ -88,7 +88,7 @@ describe('C-STORE', () => {
       assert.equal((await peer.receiveCommand()).messageIdBeingRespondedTo, index + 1);
     for (const [index, length] of lengths.entries())
       assert.ok(received[index]?.equals(pattern(length)), `${length} bytes`);
-    assert.equal(last?.length, 0);
+    assert.ok(lent.some((slice) => slice.length === 0));
   });
 
   it('[R6] never sends more than the peer announced', async (t) => {
