@@ -106,7 +106,7 @@ function repeatingElements(byVr: { readonly [vr: string]: string }): { readonly 
   );
 }
 
-/** Private elements that we write or read: creator in upper case, group, then `xx` byte to VR (domain.md 8). */
+/** Private elements that we write or read: creator in upper case, group, then `xx` byte to VR. */
 const privateCreators: ReadonlyMap<
   string,
   { readonly group: string; readonly vrs: ReadonlyMap<number, string> }

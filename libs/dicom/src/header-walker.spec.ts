@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { bytesOf, dataSets, layouts, pieces } from '../test/arbitraries.ts';
 import {
@@ -201,3 +202,15 @@ const elementsAndFaults = [
   '|00|',
   '|0000 0000 0000 0000|',
 ].map(bytesOf);
+
+test('a deflated data set of countless empty elements is refused once they are too many, the head is kept', () => {
+  const head = bytesOf('|1000 2000|LO|0400|ID 1');
+  const bomb = deflateRawSync(
+    Buffer.concat([head, Buffer.alloc(8 * 1_200_000, bytesOf('|1100 0010|LO|0000|'))]),
+  );
+  const seen = walk(bomb, layouts.deflated, { wanted: new Set([tags.PatientID]) });
+  assert.equal(seen.error?.code, 'too-large');
+  assert.deepEqual(seen.attributes, { [tags.PatientID]: element('LO', 'ID 1') });
+  const few = walk(bomb, layouts.deflated, { inflatedHeadersMax: 10 }, [100, 2_000]);
+  assert.equal(few.error?.code, 'too-large');
+});

@@ -28,6 +28,11 @@ export interface HeaderWalkerOptions {
   readonly headBytesMax?: number;
   /** A deflated data set that is larger is an error. Bytes, default 1 GiB. */
   readonly inflatedBytesMax?: number;
+  /**
+   * A deflated data set with more elements, items and delimiters is an error: a thousand of them may come in ten bytes,
+   * and each takes time. Default 1,000,000.
+   */
+  readonly inflatedHeadersMax?: number;
 }
 
 /** What is open: items expected, elements expected, or fragments of pixel data expected. */
@@ -50,6 +55,8 @@ export class HeaderWalker {
   readonly #headBytesMax: number;
   readonly #inflate: InflateStream | undefined;
   readonly #header = new ElementHeader();
+  readonly #headersMax: number;
+  #headers = 0;
   readonly #stack: Frame[] = [];
   /** Bytes of a header that a piece ended inside of. */
   readonly #partial = Buffer.alloc(12);
@@ -68,6 +75,7 @@ export class HeaderWalker {
 
   constructor(transferSyntaxUid: string, options: HeaderWalkerOptions = {}) {
     const syntax = transferSyntaxOf(transferSyntaxUid);
+    this.#headersMax = syntax?.deflated ? (options.inflatedHeadersMax ?? 1_000_000) : Infinity;
     this.#coding = syntax ?? implicitLittleEndian;
     this.#wanted = options.wanted === undefined ? undefined : wantedOf(options.wanted);
     this.#headBytesMax = options.headBytesMax ?? 256 * 1024;
@@ -161,6 +169,9 @@ export class HeaderWalker {
   /** Deals with the header in `#header`, whose bytes are in `bytes` at `at`. */
   #enter(bytes: Buffer, at: number): void {
     const { tag, length, headerBytes } = this.#header;
+    if (++this.#headers > this.#headersMax) {
+      throw new DataSetError('too-large', 'The deflated data set has more elements than allowed');
+    }
     const open = this.#stack[this.#stack.length - 1];
     if (open === undefined) this.#decideKeeping(tag, length, headerBytes);
     if (this.#keeping) this.#keep(bytes, at, at + headerBytes);

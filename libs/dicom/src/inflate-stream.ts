@@ -197,18 +197,46 @@ export class InflateStream {
     if (distanceBits === needsMore) return false;
     const distance = distanceBase[distanceSymbol]! + distanceBits;
     if (distance > this.#total) throw damaged();
-    for (let left = lengthBase[symbol - 257]! + lengthBits; left > 0; left--) {
-      this.#emit(this.#out[this.#outAt - distance]!);
-    }
+    this.#repeat(distance, lengthBase[symbol - 257]! + lengthBits);
     return true;
   }
 
+  /** Copies what stands `distance` bytes back, itself included when it is longer than that. */
+  #repeat(distance: number, length: number): void {
+    this.#count(length);
+    for (let left = length; left > 0;) {
+      const size = Math.min(left, distance, this.#out.length - this.#outAt);
+      const from = this.#outAt - distance;
+      if (distance === 1) {
+        // A run of one byte, which is what bombs are made of.
+        const end = Math.min(this.#outAt + left, this.#out.length);
+        left -= end - this.#outAt;
+        this.#out.fill(this.#out[from]!, this.#outAt, end);
+        this.#outAt = end;
+      } else {
+        this.#out.copyWithin(this.#outAt, from, from + size);
+        this.#outAt += size;
+        left -= size;
+      }
+      if (this.#outAt === this.#out.length) this.#slide();
+    }
+  }
+
   #emit(byte: number): void {
-    if (++this.#total > this.#inflatedBytesMax) {
+    this.#count(1);
+    this.#out[this.#outAt++] = byte;
+    if (this.#outAt === this.#out.length) this.#slide();
+  }
+
+  #count(bytes: number): void {
+    this.#total += bytes;
+    if (this.#total > this.#inflatedBytesMax) {
       throw new DataSetError('deflate', 'The deflated data set is larger than allowed');
     }
-    this.#out[this.#outAt++] = byte;
-    if (this.#outAt < this.#out.length) return;
+  }
+
+  /** Gives out what is new and keeps the window. */
+  #slide(): void {
     this.#flush();
     this.#out.copyWithin(0, windowBytes);
     this.#outAt = windowBytes;

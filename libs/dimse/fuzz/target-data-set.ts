@@ -12,7 +12,7 @@ const wanted = new Set(['00080018', '00100010', '00100020', '00081115', '0020000
 const walkerOptions: readonly HeaderWalkerOptions[] = [
   { inflatedBytesMax },
   { inflatedBytesMax, wanted },
-  { inflatedBytesMax, headBytesMax: 64 },
+  { inflatedBytesMax, headBytesMax: 64, inflatedHeadersMax: 200 },
   { inflatedBytesMax, headBytesMax: 300, wanted },
 ];
 const decodeOptions: readonly DecodeOptions[] = [
