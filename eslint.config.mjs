@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 
 /**
  * Who may import whom (docs/ARCHITECTURE.md): service → kit → core. Services never import each other, nor kits each
- * other. `tools/boundary-fixture` breaks the rule on purpose; `tools/check-boundaries.ts` fails when lint does not notice.
+ * other. `tools/boundary-fixture` breaks the rule on purpose; `tools/boundaries.int.spec.ts` fails when lint does not notice.
  */
 const kits = ['kit:dimse', 'kit:event-log', 'kit:service-kit', 'kit:embedded'];
 const services = [

@@ -14,7 +14,7 @@ for (const [, id, text] of readFileSync(`${root}/docs/requirements.md`, 'utf8').
 }
 const proofs = new Map<string, string[]>();
 const strangers: string[] = [];
-const specs = globSync('{libs,services,deploy,bench,e2e}/**/*.spec.ts', {
+const specs = globSync('{libs,services,deploy,bench,e2e,tools}/**/*.spec.ts', {
   cwd: root,
   exclude: (path) => path.includes('node_modules'),
 }).sort();

@@ -57,7 +57,7 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ['Cancel', 'C-CANCEL came', ''],
     [
       'OutOfResources',
-      'The index is not running, was too slow, or its answer took longer than allowed',
+      'The index is not running or was too slow, or more matches than it gives out',
       'Ask again later',
     ],
     [

@@ -39,7 +39,12 @@ export class LogUnavailableError extends EventLogError {
 export class AppendRefusedError extends EventLogError {
   override readonly name = 'AppendRefusedError';
   constructor(message: string, options?: ErrorOptions) {
-    super('append-refused', message, 'Compare the streams of this server with docs/operating', options);
+    super(
+      'append-refused',
+      message,
+      'Compare the streams of this server with those that libs/event-log/README.md lists',
+      options,
+    );
   }
 }
 

@@ -14,7 +14,7 @@ import {
 import type { DataElement, DataSetJson } from '@isthmus/dicom';
 import type { ClusterOutcome, QueryLevel } from '@isthmus/domain';
 
-/** Elements of a request that are no keys: about the request itself, or never matched (design.md 5). */
+/** Elements of a request that are no keys: about the request itself, or never matched. */
 const notKeys: ReadonlySet<string> = new Set([
   tags.QueryRetrieveLevel,
   tags.QueryRetrieveView,

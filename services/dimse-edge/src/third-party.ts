@@ -38,7 +38,7 @@ const askedWithoutValue: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * An identifier as a third party gets it (design.md 5): never private elements, retired 0032 and 4008 ones, Issuer,
+ * An identifier as a third party gets it: never private elements, retired 0032 and 4008 ones, Issuer,
  * Timezone or Availability; values only for keys that every peer has to match.
  */
 export function thirdPartyIdentifier(identifier: DataSetJson): DataSetJson {

@@ -8,7 +8,7 @@ import type { IdentityConflict, MergedRow } from './merge-rows.ts';
 import { holdersKnown, viewOf } from './rows.ts';
 import type { Here, StudyRecord } from './rows.ts';
 
-/** A study as every interface gives it (design.md 8). Text that nobody knows is ''. */
+/** A study as every interface gives it. Text that nobody knows is ''. */
 export interface StudyBody {
   readonly studyInstanceUid: string;
   readonly patient: {

@@ -21,7 +21,7 @@ export function changeOf(event: EventEnvelope): ChangeEvent | undefined {
 
 /**
  * Merges one log entry whose id is new to its aggregate. An event is effective because it is the first with
- * its id; a whole state only when merging it changed something (design.md 3).
+ * its id; a whole state only when merging it changed something.
  */
 export function foldEntry(
   state: RegisterMap,

@@ -57,7 +57,7 @@ export const StudyInput = Type.Object(
   { ...closed, minProperties: 1, description: 'Absent: unchanged. Empty text: cleared.' },
 );
 
-/** A study as design.md 8 gives it; fields may grow. */
+/** A study as REST gives it; fields may grow. */
 export const StudyAnswer = Type.Object({ studyInstanceUid: Type.String() }, open);
 
 export const TimelineQuery = Type.Object(

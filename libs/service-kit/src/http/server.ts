@@ -65,7 +65,7 @@ const mebibyte = 1024 * 1024;
 const stopGraceMs = 5_000;
 
 /**
- * Starts a service's HTTP server as design.md 8 says: unknown fields are errors, failures are problem+json,
+ * Starts a service's HTTP server: unknown fields are errors, failures are problem+json,
  * and there are
  * `/health/live`, `/health/ready`, `/metrics` and `/openapi.json` (OpenAPI 3.1).
  *
