@@ -22,6 +22,8 @@ export interface AcceptAssociationsOptions {
   readonly host: string;
   /** 0 = any free port; see the answer's `address`. */
   readonly port: number;
+  /** Lets other processes listen on the same port; the system deals out connections (Linux). Default false. */
+  readonly reusePort?: boolean;
   /** Called AE titles that are ours; empty = any. A function is asked anew for each association. */
   readonly aeTitles: readonly string[] | (() => readonly string[]);
   readonly implementationClassUid: string;
@@ -76,6 +78,8 @@ export async function acceptAssociations(options: AcceptAssociationsOptions): Pr
   return listening;
 }
 
+type Listen = Pick<AcceptAssociationsOptions, 'host' | 'port' | 'reusePort'>;
+
 class Listening implements Acceptor {
   readonly #options: AcceptingOptions;
   readonly #limits: DimseLimits;
@@ -110,10 +114,10 @@ class Listening implements Acceptor {
     return this.#occupancy.connections;
   }
 
-  listen({ host, port }: { host: string; port: number }): Promise<void> {
+  listen({ host, port, reusePort = false }: Listen): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
+      this.#server.listen({ port, host, reusePort }, () => {
         this.#server.off('error', reject);
         this.#server.on('error', (error) => this.#options.onEvent({ type: 'listener-failed', error }));
         resolve();
