@@ -9,10 +9,12 @@ import { readiness, sleep, startHttp, stopInOrder, watchConfiguration } from '@i
 import type { ConfigurationWatch, Log } from '@isthmus/service-kit';
 import { acknowledgedIds } from './acknowledged.ts';
 import { admit } from './admission.ts';
+import { openAnnouncedPulls } from './announced-pulls.ts';
+import type { AnnouncedPulls } from './announced-pulls.ts';
 import { associationEvents, associationHandlers } from './associations.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { durability } from './durability.ts';
-import type { Durability } from './durability.ts';
+import { joinEdgeProcesses } from './edge-processes.ts';
 import { wantedTags } from './header.ts';
 import { createHostAddresses } from './host-addresses.ts';
 import { registerRoutes } from './http.ts';
@@ -22,6 +24,7 @@ import { openObjectStore } from './object-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createPulls } from './pulls.ts';
+import type { Pulls } from './pulls.ts';
 import { answerRequests } from './requests.ts';
 import type { RequestParts } from './requests.ts';
 import { createRetrieveJobs } from './retrieve-jobs.ts';
@@ -71,10 +74,25 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     watch.onChange(() => warnOfOtherAeTitle(watch, config, log));
     const durable = durability(config.FSYNC);
     started.push(['object store', () => durable.close()]);
-    const store = await openStore(config, durable);
+    const pulls = createPulls(() => config.AE_TITLE);
+    // First its name, then what it puts on the disk: others must not take that for the left-overs of a dead one.
+    const processes = joinEdgeProcesses({ eventLog, log, onArrival: pulls.arrived });
+    started.push(['process name', () => processes.stop()]);
+    await processes.isAlive(processes.id);
+    await mkdir(config.OBJECT_STORE, { recursive: true });
+    const store = await openObjectStore(config.OBJECT_STORE, durable, processes);
+    started.push(['temporary files', () => store.close()]);
+    const announcedPulls = await openAnnouncedPulls(config.OBJECT_STORE, processes);
     const pool = associationPool();
     started.push(['association pool', () => pool.stop()]);
-    const { handlers, jobs, requestParts } = wire(parts, { store, pool, metrics, watch });
+    const { handlers, jobs, requestParts } = wire(parts, {
+      store,
+      pool,
+      metrics,
+      watch,
+      pulls,
+      announcedPulls,
+    });
     started.push(['retrieve jobs', () => jobs.stop()]);
 
     const http = await startHttp({
@@ -88,7 +106,7 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       register: (app) => registerRoutes(app, { jobs, store }),
       ready: readiness({
         log: async () => void (await eventLog.lastSequence('INSTANCES')),
-        objectStore: () => access(store.incoming, constants.W_OK),
+        objectStore: () => access(store.absolute('objects'), constants.W_OK),
         configuration: () => watch.isReady(),
       }),
     });
@@ -106,11 +124,6 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
   }
 }
 
-async function openStore(config: DimseEdgeConfig, durable: Durability): Promise<ObjectStore> {
-  await mkdir(config.OBJECT_STORE, { recursive: true });
-  return openObjectStore(config.OBJECT_STORE, durable);
-}
-
 /** Puts the parts together. Nothing runs yet but what a call starts. */
 function wire(
   { config, log, eventLog, openFile }: DimseEdgeParts,
@@ -119,19 +132,33 @@ function wire(
     pool,
     metrics,
     watch,
+    pulls,
+    announcedPulls,
   }: {
     readonly store: ObjectStore;
     readonly pool: AssociationPool;
     readonly metrics: EdgeMetrics;
     readonly watch: ConfigurationWatch;
+    readonly pulls: Pulls;
+    readonly announcedPulls: AnnouncedPulls;
   },
 ): { handlers: AssociationHandlers; jobs: RetrieveJobs; requestParts: RequestParts } {
   const cluster = config.ISTHMUS_CLUSTER;
   const configuration = watch.current;
   const ourAeTitle = (): string => config.AE_TITLE;
   const now = (): Date => new Date();
-  const pulls = createPulls(ourAeTitle);
-  const common = { cluster, ourAeTitle, configuration, eventLog, store, pulls, metrics, log, now };
+  const common = {
+    cluster,
+    ourAeTitle,
+    configuration,
+    eventLog,
+    store,
+    pulls,
+    announcedPulls,
+    metrics,
+    log,
+    now,
+  };
   const retrieves = createRetrieves({
     ...common,
     turns: turns({
@@ -174,6 +201,7 @@ function acceptPeers(
   return acceptAssociations({
     host: config.DICOM_HOST,
     port: config.DICOM_PORT,
+    reusePort: config.DICOM_REUSE_PORT,
     aeTitles: [config.AE_TITLE],
     implementationClassUid: uids.IsthmusImplementationClass,
     implementationVersionName,

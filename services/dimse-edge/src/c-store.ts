@@ -4,6 +4,7 @@ import { instanceSubject, stationOfAeTitle, uidPattern } from '@isthmus/domain';
 import type { Configuration, InstanceStored, InstanceStoredEvent, LocatedInstance } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
+import type { AnnouncedPulls, OthersPull } from './announced-pulls.ts';
 import { instanceStoredEvent, originOf } from './instance-stored.ts';
 import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -20,6 +21,7 @@ export interface CStoreParts {
   readonly eventLog: Pick<EventLog, 'append'>;
   readonly acknowledged: AcknowledgedIds;
   readonly pulls: Pulls;
+  readonly announcedPulls: Pick<AnnouncedPulls, 'ofOthers' | 'tell'>;
   readonly metrics: EdgeMetrics;
   readonly log: Log;
   readonly now: () => Date;
@@ -49,11 +51,16 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
     if (placed.outcome === 'conflict')
       return await keepConflict(request, parts, received, identity, placed.file);
 
-    const pull = parts.pulls.match({
-      studyInstanceUid: identity.studyInstanceUid,
-      callingAeTitle: request.association.callingAeTitle,
-      moveOriginatorAeTitle: request.moveOriginator?.aeTitle,
-    });
+    const { callingAeTitle } = request.association;
+    const others = await pullsOfOthers(request, identity.studyInstanceUid, parts);
+    const pull = parts.pulls.match(
+      {
+        studyInstanceUid: identity.studyInstanceUid,
+        callingAeTitle,
+        moveOriginatorAeTitle: request.moveOriginator?.aeTitle,
+      },
+      others,
+    );
     const instance: LocatedInstance = {
       ...identity,
       sopClassUid: request.sopClassUid,
@@ -67,16 +74,26 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
       parts.acknowledged.add(event.id);
     }
     await placed.tidied;
-    parts.pulls.arrived({
-      instance,
-      callingAeTitle: request.association.callingAeTitle,
-      peer: event.data.pulledFrom,
-    });
+    const arrival = { instance, callingAeTitle, peer: event.data.pulledFrom };
+    parts.pulls.arrived(arrival);
+    // Before the answer: the process that pulls must have heard of the object when the peer says that it sent all.
+    await parts.announcedPulls.tell(others, arrival);
     return answer(request, parts, placed.outcome, { status: dimseStatus.Success }, received);
   } catch (error) {
     await parts.spool.discard(received);
     throw error;
   }
+}
+
+/** Only what can come for a pull is worth a look: what was moved for us, or comes from a station that we know. */
+async function pullsOfOthers(
+  request: StoreRequest,
+  studyInstanceUid: string,
+  parts: CStoreParts,
+): Promise<readonly OthersPull[]> {
+  const movedByUs = request.moveOriginator?.aeTitle === parts.ourAeTitle();
+  const known = stationOfAeTitle(parts.configuration(), request.association.callingAeTitle) !== undefined;
+  return movedByUs || known ? parts.announcedPulls.ofOthers(studyInstanceUid) : [];
 }
 
 interface Identity {

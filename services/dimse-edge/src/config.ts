@@ -1,4 +1,4 @@
-import { choice, integer, serviceSettings, text } from '@isthmus/service-kit';
+import { choice, flag, integer, serviceSettings, text } from '@isthmus/service-kit';
 import type { ConfigOf } from '@isthmus/service-kit';
 
 /** Settings of dimse-edge: the only reader of the environment is `main.ts`, through this schema. */
@@ -14,6 +14,11 @@ export const dimseEdgeConfig = {
     min: 0,
     max: 65535,
     about: 'Port that associations come in on; 0 takes a free one',
+  }),
+  DICOM_REUSE_PORT: flag({
+    default: false,
+    about:
+      'Other processes of this edge may listen on the DICOM port too; the kernel (Linux) deals out connections',
   }),
   OBJECT_STORE: text({ about: 'Directory that the objects are kept in; made when it is missing' }),
   OBJECT_STORE_FREE_MIN_MIB: integer({

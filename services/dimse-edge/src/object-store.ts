@@ -1,9 +1,22 @@
 import { createHash } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readFileMeta } from '@isthmus/dicom';
 import type { Durability } from './durability.ts';
+import type { EdgeProcesses } from './edge-processes.ts';
 import { objectStoreError } from './errors.ts';
 import type { ReceivedObject } from './spool.ts';
 
@@ -12,6 +25,8 @@ const fileMetaBytesMax = 4_096;
 const readBytes = 512 * 1024;
 /** `objects/00` … `objects/ff`: few enough that many objects share one sync of a directory. */
 const shardCount = 256;
+/** A directory in `incoming/`; anything else there is nobody's. */
+const processName = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Two different data sets under one SOP Instance UID: the first is kept, this one lies aside. No patient data. */
 export interface ObjectConflict {
@@ -40,7 +55,7 @@ export type Placement =
   | { readonly outcome: 'conflict'; readonly file: string };
 
 export interface ObjectStore {
-  /** Directory of temporary files. */
+  /** Directory of this process's temporary files. */
   readonly incoming: string;
   /** Absolute path of a `file` of an `InstanceStored`. */
   absolute(file: string): string;
@@ -64,19 +79,26 @@ export interface ObjectStore {
   ): Promise<ObjectConflict>;
   /** Newest first. `max` bounds the files that are read. */
   conflicts(max: number): Promise<readonly ObjectConflict[]>;
+  /** Gives up the directory of temporary files when it is empty. Never throws. */
+  close(): Promise<void>;
 }
 
 /**
- * The objects on disk: `objects/<2 hex>/<SHA-256 of the SOP Instance UID>.dcm`, `incoming/` for what is not yet whole,
- * `conflicts/` for what may not be in place. Nothing off the wire becomes part of a name.
+ * The objects on disk: `objects/<2 hex>/<SHA-256 of the SOP Instance UID>.dcm`, `incoming/<process>/` for what is not
+ * yet whole, `conflicts/` for what may not be in place. Nothing off the wire becomes part of a name. Any number of
+ * processes may have it open.
  *
- * Opening makes the directories and removes what a dead process left in `incoming/`: none of that was acknowledged.
+ * Opening makes the directories and removes what dead processes left in `incoming/`: none of that was acknowledged.
  * @throws {ObjectStoreFailedError} The directory cannot be made or written.
  */
-export async function openObjectStore(root: string, durable: Durability): Promise<ObjectStore> {
-  const incoming = join(root, 'incoming');
+export async function openObjectStore(
+  root: string,
+  durable: Durability,
+  processes: Pick<EdgeProcesses, 'id' | 'isAlive'>,
+): Promise<ObjectStore> {
+  const incoming = join(root, 'incoming', processes.id);
   const aside = join(root, 'conflicts');
-  await prepare(root, { incoming, aside }, durable);
+  await prepare(root, { incoming, aside }, durable, processes);
 
   const absolute = (file: string): string => join(root, file);
 
@@ -137,13 +159,15 @@ export async function openObjectStore(root: string, durable: Durability): Promis
       await handle.close();
     }
   };
-  return { incoming, absolute, dataSetOffset, has, place, keepAside, conflicts };
+  const close = (): Promise<void> => rmdir(incoming).catch(() => {});
+  return { incoming, absolute, dataSetOffset, has, place, keepAside, conflicts, close };
 }
 
 async function prepare(
   root: string,
   { incoming, aside }: { readonly incoming: string; readonly aside: string },
   durable: Durability,
+  processes: Pick<EdgeProcesses, 'isAlive'>,
 ): Promise<void> {
   try {
     for (const directory of [incoming, aside]) await mkdir(directory, { recursive: true });
@@ -151,7 +175,12 @@ async function prepare(
       await mkdir(join(root, 'objects', shard.toString(16).padStart(2, '0')), { recursive: true });
     }
     await durable.directory(join(root, 'objects'));
-    for (const name of await readdir(incoming)) await unlink(join(incoming, name));
+    const ofAll = dirname(incoming);
+    for (const name of await readdir(ofAll)) {
+      if (name === basename(incoming) || (processName.test(name) && (await processes.isAlive(name))))
+        continue;
+      await rm(join(ofAll, name), { recursive: true, force: true });
+    }
   } catch (error) {
     throw objectStoreError(error);
   }

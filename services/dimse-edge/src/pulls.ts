@@ -7,29 +7,37 @@ export interface Arrival {
   readonly peer: string | undefined;
 }
 
-/** One C-MOVE of ours to ourselves that is under way. */
-export interface Pull {
+/** One C-MOVE of ours to ourselves that is under way, by whichever process. */
+export interface PullFacts {
   readonly studyInstanceUid: string;
   /** Name of the link: cluster id, or AE title of a third party. */
   readonly peer: string;
   /** AE titles that the objects may come from. */
   readonly aeTitles: readonly string[];
+}
+
+/** One of this process. */
+export interface Pull extends PullFacts {
   /** SOP Instance UIDs that have arrived. */
   readonly arrived: ReadonlySet<string>;
 }
 
 export interface Pulls {
   /** Notes a pull. Call `close` when the peer has given its final answer. */
-  open(facts: Omit<Pull, 'arrived'>, onArrival?: (arrival: Arrival) => void): Pull & { close(): void };
+  open(facts: PullFacts, onArrival?: (arrival: Arrival) => void): Pull & { close(): void };
   /**
    * The pull that an object belongs to. Its Move Originator tells when there is one: ours, or somebody else's request.
    * Without it, the calling AE title has to be one of the source's.
+   * @param others - Pulls of the study by other processes.
    */
-  match(object: {
-    readonly studyInstanceUid: string;
-    readonly callingAeTitle: string;
-    readonly moveOriginatorAeTitle: string | undefined;
-  }): Pull | undefined;
+  match(
+    object: {
+      readonly studyInstanceUid: string;
+      readonly callingAeTitle: string;
+      readonly moveOriginatorAeTitle: string | undefined;
+    },
+    others?: readonly PullFacts[],
+  ): PullFacts | undefined;
   /** Tells all who listen to the study that one more object is durable here. */
   arrived(arrival: Arrival): void;
   /** Hears of every object of a study that becomes durable here, whoever sent it. @returns Stops listening. */
@@ -68,8 +76,8 @@ export function createPulls(ourAeTitle: () => string): Pulls {
       };
       return { ...pull, close };
     },
-    match: ({ studyInstanceUid, callingAeTitle, moveOriginatorAeTitle }) => {
-      const candidates = [...(open.get(studyInstanceUid) ?? [])];
+    match: ({ studyInstanceUid, callingAeTitle, moveOriginatorAeTitle }, others = []) => {
+      const candidates = [...(open.get(studyInstanceUid) ?? []), ...others];
       const fromSource = candidates.find((pull) => pull.aeTitles.includes(callingAeTitle));
       if (moveOriginatorAeTitle === undefined || moveOriginatorAeTitle === '') return fromSource;
       if (moveOriginatorAeTitle !== ourAeTitle()) return undefined;

@@ -14,6 +14,7 @@ import type {
 import type { EventLog } from '@isthmus/event-log';
 import { sleep } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
+import type { AnnouncedPulls } from './announced-pulls.ts';
 import { hopsBlock } from './find-rows.ts';
 import type { ObjectStore } from './object-store.ts';
 import { addressOf } from './outgoing.ts';
@@ -33,6 +34,7 @@ export interface RetrieveParts {
   readonly eventLog: Pick<EventLog, 'requests'>;
   readonly store: Pick<ObjectStore, 'has'>;
   readonly pulls: Pulls;
+  readonly announcedPulls: Pick<AnnouncedPulls, 'announce'>;
   readonly turns: Turns;
   readonly log: Log;
 }
@@ -247,16 +249,16 @@ async function pullFrom(
   const configuration = parts.configuration();
   const station = configuration.stations.get(source.aeTitle) ?? stationOfPeer(configuration, source.peer);
   if (!station) return { whole: false, detail: 'no such station is configured' };
-  const pull = parts.pulls.open(
-    {
-      studyInstanceUid: request.studyInstanceUid,
-      peer: source.peer,
-      aeTitles: [station.aeTitle, ...station.alsoSendsAs],
-    },
-    ({ instance }) => arrived.add(instance.sopInstanceUid),
-  );
+  const facts = {
+    studyInstanceUid: request.studyInstanceUid,
+    peer: source.peer,
+    aeTitles: [station.aeTitle, ...station.alsoSendsAs],
+  };
+  const pull = parts.pulls.open(facts, ({ instance }) => arrived.add(instance.sopInstanceUid));
   let association: RequestedAssociation | undefined;
+  let takeBack: (() => Promise<void>) | undefined;
   try {
+    takeBack = await parts.announcedPulls.announce(facts);
     association = await requestAssociation({
       ...addressOf(station),
       callingAeTitle: parts.ourAeTitle(),
@@ -270,6 +272,7 @@ async function pullFrom(
     return await moveAll(association, request, station, signal, passed, pull.arrived, parts);
   } finally {
     pull.close();
+    await takeBack?.();
     await association?.release().catch(() => {});
   }
 }

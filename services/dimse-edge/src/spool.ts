@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { open, statfs, unlink } from 'node:fs/promises';
+import { mkdir, open, statfs, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileMetaInformation, HeaderWalker } from '@isthmus/dicom';
 import type { DataSetError, DataSetJson } from '@isthmus/dicom';
 import { ObjectStoreFullError, objectStoreError } from './errors.ts';
@@ -64,7 +64,7 @@ export interface SpoolOptions {
 }
 
 export function createSpool(options: SpoolOptions): Spool {
-  const openFile = options.openFile ?? ((path: string) => open(path, 'wx', 0o640));
+  const openFile = options.openFile ?? openNew;
   const room = freeSpace(options.directory, options.freeMinBytes);
 
   const receive = async (
@@ -121,6 +121,17 @@ export function createSpool(options: SpoolOptions): Spool {
     await unlink(received.path).catch(() => {});
   };
   return { receive, discard };
+}
+
+/** Another process removes the directory when it starts while ours cannot be reached by it. */
+async function openNew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o640);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true });
+    return open(path, 'wx', 0o640);
+  }
 }
 
 interface FileSink {

@@ -31,6 +31,8 @@ export interface TestEdge {
   files(): Promise<string[]>;
   /** Stops the edge and starts it again on the same store and log. */
   restart(): Promise<void>;
+  /** Starts another edge on the same store and log, as another process of it would; stopped after the test. */
+  another(): Promise<DimseEdge>;
 }
 
 const on = { in: true, out: true };
@@ -65,8 +67,9 @@ export async function startTestEdge(
   const start = (): Promise<DimseEdge> =>
     startDimseEdge({ config, log, eventLog, ...(options.openFile ? { openFile: options.openFile } : {}) });
   let edge = await start();
+  const others: DimseEdge[] = [];
   test.after(async () => {
-    await edge.stop();
+    await Promise.all([edge, ...others].map((one) => one.stop()));
     await federator.stop();
     await eventLog.close();
     await nats.stop();
@@ -103,6 +106,11 @@ export async function startTestEdge(
     restart: async () => {
       await edge.stop();
       edge = await start();
+    },
+    another: async () => {
+      const other = await start();
+      others.push(other);
+      return other;
     },
   };
 }
