@@ -45,6 +45,29 @@ function decide(
   return admit(request(more), { mode, configuration, addressesOf: () => addresses });
 }
 
+describe('[Q13] C-GET', () => {
+  const contexts = [offer(uids.StudyRootGet, uids.ExplicitVrLittleEndian)];
+  const roles = [uids.CTImageStorage, uids.StudyRootFind].map((sopClassUid) => ({
+    sopClassUid,
+    scu: false,
+    scp: true,
+  }));
+
+  it('is for configured stations, which may take objects of every storage class', () => {
+    const answer = decide('stations', configured(station('CT1')), { contexts, roles });
+    assert.deepEqual(answer, {
+      accept: true,
+      contexts: [{ id: 1, transferSyntaxUid: uids.ExplicitVrLittleEndian }],
+      roles: roles.slice(0, 1),
+    });
+  });
+
+  it('is not for strangers on this machine', () => {
+    const answer = decide('open-loopback', configured(), { contexts, remoteAddress: '127.0.0.1' });
+    assert.deepEqual(answer, { accept: true, contexts: [{ id: 1, reason: 3 }], roles: [] });
+  });
+});
+
 describe('admission by stations', () => {
   const known = configured(station('CT1', { alsoSendsAs: ['CT1_OLD'] }));
 
@@ -134,7 +157,6 @@ describe('presentation contexts', () => {
 
   it('does not promise services that it does not have', () => {
     const services = [
-      uids.StudyRootGet,
       uids.ModalityWorklistFind,
       uids.StorageCommitmentPushModel,
       uids.ModalityPerformedProcedureStep,

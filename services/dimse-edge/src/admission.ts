@@ -6,7 +6,7 @@ import type { AdmitRequest, AdmitResult, AdmittedContext, OfferedContext } from 
 export type AdmissionMode = 'open-loopback' | 'stations';
 
 /** What an abstract syntax is to this edge. */
-export type SopClassDuty = 'verification' | 'find' | 'move' | 'linked' | 'storage' | 'none';
+export type SopClassDuty = 'verification' | 'find' | 'move' | 'get' | 'linked' | 'storage' | 'none';
 
 /** A-ASSOCIATE-RJ, PS3.8 Table 9-21: rejected permanently by the service user. */
 const rejectedPermanent = 1;
@@ -22,6 +22,8 @@ const duties: ReadonlyMap<string, SopClassDuty> = new Map([
   [uids.StudyRootFind, 'find'],
   [uids.PatientRootMove, 'move'],
   [uids.StudyRootMove, 'move'],
+  [uids.PatientRootGet, 'get'],
+  [uids.StudyRootGet, 'get'],
   [uids.IsthmusLinkedUpdateStorage, 'linked'],
   [uids.IsthmusLinkedQueryFind, 'linked'],
   [uids.IsthmusLinkStateFind, 'linked'],
@@ -45,7 +47,7 @@ const notStorage = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.(?:200\.[4-6]|201\.[2-6])$
 
 /**
  * Sorts an abstract syntax. Everything that is not a service of ours is storage, private classes included, except what
- * the standard itself gives another service (worklists, C-GET, storage commitment, print …): a peer that was promised
+ * the standard itself gives another service (worklists, storage commitment, print …): a peer that was promised
  * those would wait for answers that never come.
  */
 export function dutyOf(sopClassUid: string): SopClassDuty {
@@ -65,7 +67,9 @@ export function dutyOf(sopClassUid: string): SopClassDuty {
  *
  * Each storage context is accepted with the first transfer syntax offered, since objects are kept as sent; one that
  * PS3.6 does not know is passed over, since not even the UIDs of such an object could be read. The three private
- * classes are for stations of kind `cluster` alone. Called AE titles are checked by the acceptor.
+ * classes are for stations of kind `cluster` alone, and C-GET for configured stations: as with C-MOVE, objects leave to
+ * nobody else. A peer may take objects of every storage class that it proposes to (role SCP, for C-GET). Called AE titles
+ * are checked by the acceptor.
  *
  * @param options.addressesOf - Addresses known for a station's host; an empty list matches nobody.
  */
@@ -89,12 +93,19 @@ export function admit(
       reason: callingAeTitleNotRecognised,
     };
   }
-  return { accept: true, contexts: request.contexts.map((context) => admitContext(context, station)) };
+  return {
+    accept: true,
+    contexts: request.contexts.map((context) => admitContext(context, station)),
+    roles: request.roles.filter((role) => dutyOf(role.sopClassUid) === 'storage'),
+  };
 }
 
 function admitContext(context: OfferedContext, station: Station | undefined): AdmittedContext {
   const duty = dutyOf(context.sopClassUid);
-  const refused = duty === 'none' || (duty === 'linked' && station?.kind !== 'cluster');
+  const refused =
+    duty === 'none' ||
+    (duty === 'get' && station === undefined) ||
+    (duty === 'linked' && station?.kind !== 'cluster');
   if (refused) return { id: context.id, reason: abstractSyntaxNotSupported };
   const transferSyntaxUid =
     duty === 'storage'

@@ -11,7 +11,7 @@ import { acknowledgedIds } from './acknowledged.ts';
 import { admit } from './admission.ts';
 import { openAnnouncedPulls } from './announced-pulls.ts';
 import type { AnnouncedPulls } from './announced-pulls.ts';
-import { associationEvents, associationHandlers } from './associations.ts';
+import { answerCStore, associationEvents, associationHandlers } from './associations.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { durability } from './durability.ts';
 import { joinEdgeProcesses } from './edge-processes.ts';
@@ -159,8 +159,16 @@ function wire(
     log,
     now,
   };
+  const spool = createSpool({
+    directory: store.incoming,
+    wanted: wantedTags,
+    freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
+    ...(openFile ? { openFile } : {}),
+  });
+  const receiving = { ...common, spool, acknowledged: acknowledgedIds() };
   const retrieves = createRetrieves({
     ...common,
+    take: (request) => answerCStore(request, receiving),
     turns: turns({
       runningMax: config.RETRIEVES_MAX,
       waitingMax: config.RETRIEVES_WAITING_MAX,
@@ -173,15 +181,9 @@ function wire(
     what: 'deliveries',
   });
   const delivering = { ...common, retrieves, sending, timeoutMs: config.MOVE_TIMEOUT_MS };
-  const spool = createSpool({
-    directory: store.incoming,
-    wanted: wantedTags,
-    freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
-    ...(openFile ? { openFile } : {}),
-  });
   return {
     handlers: associationHandlers({
-      store: { ...common, spool, acknowledged: acknowledgedIds() },
+      store: receiving,
       find: { ...common, timeoutMs: config.QUERY_TIMEOUT_MS },
       move: delivering,
     }),

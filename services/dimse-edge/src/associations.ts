@@ -4,6 +4,7 @@ import type { Log } from '@isthmus/service-kit';
 import { dutyOf } from './admission.ts';
 import { handleCFind } from './c-find.ts';
 import type { CFindParts } from './c-find.ts';
+import { handleCGet } from './c-get.ts';
 import { handleCMove } from './c-move.ts';
 import type { CMoveParts } from './c-move.ts';
 import { handleCStore } from './c-store.ts';
@@ -27,14 +28,13 @@ export function associationHandlers(parts: AssociationParts): AssociationHandler
   return {
     cEcho: async () => counted('c-echo', { status: dimseStatus.Success }).status,
     cStore: async (request) => {
+      if (request.sopClassUid !== uids.IsthmusLinkedUpdateStorage) {
+        return counted('c-store', await answerCStore(request, parts.store));
+      }
       try {
-        if (request.sopClassUid === uids.IsthmusLinkedUpdateStorage) {
-          return counted('linked-update', await handleLinkedUpdate(request, { eventLog, log }));
-        }
-        if (dutyOf(request.sopClassUid) !== 'storage') return counted('c-store', notServed);
-        return counted('c-store', await handleCStore(request, parts.store));
+        return counted('linked-update', await handleLinkedUpdate(request, { eventLog, log }));
       } catch (error) {
-        return counted('c-store', storeFailed(request, error, parts));
+        return counted('linked-update', storeFailed(request, error, parts.store));
       }
     },
     cFind: async function* (request) {
@@ -48,6 +48,12 @@ export function associationHandlers(parts: AssociationParts): AssociationHandler
       }
       return counted('c-move', yield* handleCMove(request, parts.move));
     },
+    cGet: async function* (request) {
+      if (dutyOf(request.sopClassUid) !== 'get') {
+        return counted('c-get', { ...notServed, counts: { completed: 0, failed: 0, warning: 0 } });
+      }
+      return counted('c-get', yield* handleCGet(request, parts.move));
+    },
   };
 }
 
@@ -57,8 +63,18 @@ const findClassesOfOurs: ReadonlySet<string> = new Set([
   uids.IsthmusLinkStateFind,
 ]);
 
-function storeFailed(request: StoreRequest, error: unknown, parts: AssociationParts): StatusAnswer {
-  const { log, metrics } = parts.store;
+/** C-STORE of an object, from whoever opened the association. Errors are statuses, unless the association is lost. */
+export async function answerCStore(request: StoreRequest, parts: CStoreParts): Promise<StatusAnswer> {
+  if (dutyOf(request.sopClassUid) !== 'storage') return notServed;
+  try {
+    return await handleCStore(request, parts);
+  } catch (error) {
+    return storeFailed(request, error, parts);
+  }
+}
+
+function storeFailed(request: StoreRequest, error: unknown, parts: CStoreParts): StatusAnswer {
+  const { log, metrics } = parts;
   const { id: associationId, callingAeTitle: peer } = request.association;
   const facts = { associationId, sopInstanceUid: request.sopInstanceUid, peer };
   metrics.received('failed', 0);
@@ -116,6 +132,11 @@ export function associationEvents(
         return log.error(
           { associationId: event.association?.id, service: event.service, err: event.error },
           'handler failed',
+        );
+      case 'tls-failed':
+        return log.warn(
+          { remoteAddress: event.remoteAddress, why: event.error.message },
+          'TLS handshake failed',
         );
       case 'listener-failed':
         return log.error({ err: event.error }, 'the DICOM listener failed');

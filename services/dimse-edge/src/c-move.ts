@@ -3,7 +3,7 @@ import type { DataSetJson } from '@isthmus/dicom';
 import type { MoveAnswer, MoveRequest, SubOperationCounts } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
 import { deliver } from './deliver.ts';
-import type { DeliverParts, DeliveryResult } from './deliver.ts';
+import type { DeliverParts, Delivery, DeliveryResult } from './deliver.ts';
 import { logFailure, statusOfError } from './dimse-status.ts';
 import { travelOf } from './find-rows.ts';
 import { isRefusal, modelOf, scopeOfMove } from './identifier.ts';
@@ -26,16 +26,42 @@ export async function* handleCMove(
   request: MoveRequest,
   parts: CMoveParts,
 ): AsyncGenerator<SubOperationCounts, MoveAnswer, undefined> {
-  const refuse = (status: number, errorComment: string): MoveAnswer => ({
-    status,
-    errorComment,
-    counts: nothing,
+  const { callingAeTitle: peer, id: associationId } = request.association;
+  const configuration = parts.configuration();
+  const destination = configuration.stations.get(request.destinationAeTitle);
+  if (!destination || destination.port === 0) {
+    const status = dimseStatus.MoveDestinationUnknown;
+    parts.log.warn({ associationId, peer, destination: request.destinationAeTitle, status }, 'c-move');
+    return refuse(status, 'The move destination is not a configured station');
+  }
+  const asker = stationOfAeTitle(configuration, peer);
+  return yield* answerRetrieve(request, parts, {
+    operation: 'c-move',
+    sender: destination,
+    notFrom: [asker?.cluster, asker?.aeTitle, destination.cluster, destination.aeTitle],
+    moveOriginator: { aeTitle: peer, messageId: request.messageId },
   });
-  const facts = {
-    associationId: request.association.id,
-    peer: request.association.callingAeTitle,
-    destination: request.destinationAeTitle,
-  };
+}
+
+/** How a C-MOVE and a C-GET differ. */
+interface Retrieval {
+  readonly operation: 'c-move' | 'c-get';
+  readonly sender: Delivery['destination'];
+  readonly notFrom: readonly (string | undefined)[];
+  readonly moveOriginator?: Delivery['moveOriginator'];
+}
+
+/** Reads the identifier, delivers what it asks for, and says what became of it. */
+export async function* answerRetrieve(
+  request: Pick<
+    MoveRequest,
+    'association' | 'identifier' | 'transferSyntaxUid' | 'sopClassUid' | 'signal'
+  > & { readonly destinationAeTitle?: string },
+  parts: CMoveParts,
+  { operation, sender, notFrom, moveOriginator }: Retrieval,
+): AsyncGenerator<SubOperationCounts, MoveAnswer, undefined> {
+  const { callingAeTitle: peer, id: associationId } = request.association;
+  const facts = { associationId, peer, destination: request.destinationAeTitle };
   let identifier: DataSetJson;
   try {
     identifier = decodeDataSet(request.identifier, request.transferSyntaxUid);
@@ -44,24 +70,17 @@ export async function* handleCMove(
   }
   const scope = scopeOfMove(identifier, modelOf(request.sopClassUid));
   if (isRefusal(scope)) return refuse(scope.status, scope.errorComment);
-  const configuration = parts.configuration();
-  const destination = configuration.stations.get(request.destinationAeTitle);
-  if (!destination || destination.port === 0) {
-    parts.log.warn({ ...facts, status: dimseStatus.MoveDestinationUnknown }, 'c-move');
-    return refuse(dimseStatus.MoveDestinationUnknown, 'The move destination is not a configured station');
-  }
-  const asker = stationOfAeTitle(configuration, request.association.callingAeTitle);
-  const passed = [...travelOf(identifier).hops, asker?.cluster].filter((one) => one !== undefined);
-  const notFrom = [...passed, asker?.aeTitle, destination.cluster, destination.aeTitle];
+  const cluster = stationOfAeTitle(parts.configuration(), peer)?.cluster;
+  const passed = [...travelOf(identifier).hops, ...(cluster === undefined ? [] : [cluster])];
   try {
     const result = yield* deliver(
       {
         scope,
-        destination,
+        destination: sender,
         fetch: true,
         passed,
-        notFrom: notFrom.filter((one) => one !== undefined),
-        moveOriginator: { aeTitle: request.association.callingAeTitle, messageId: request.messageId },
+        notFrom: [...passed, ...notFrom.filter((one) => one !== undefined)],
+        ...(moveOriginator ? { moveOriginator } : {}),
         deadlineMs: parts.timeoutMs,
         signal: request.signal,
       },
@@ -69,14 +88,18 @@ export async function* handleCMove(
     );
     const answer = finalAnswer(result);
     const { status, counts } = answer;
-    parts.log.info({ ...facts, level: scope.level, status, ...counts, why: answer.errorComment }, 'c-move');
+    parts.log.info({ ...facts, level: scope.level, status, ...counts, why: answer.errorComment }, operation);
     return answer;
   } catch (error) {
     if (request.signal.aborted) return { status: dimseStatus.Cancel, counts: { ...nothing, remaining: 0 } };
     const answer = statusOfError(error);
-    logFailure(parts.log, { ...facts, status: answer.status }, error, 'c-move failed');
+    logFailure(parts.log, { ...facts, status: answer.status }, error, `${operation} failed`);
     return { ...answer, counts: nothing };
   }
+}
+
+function refuse(status: number, errorComment: string): MoveAnswer {
+  return { status, errorComment, counts: nothing };
 }
 
 /**

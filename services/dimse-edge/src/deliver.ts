@@ -11,7 +11,7 @@ import type { EventLog } from '@isthmus/event-log';
 import type { Pulls } from './pulls.ts';
 import type { Retrieves } from './retrieve.ts';
 import { createSender } from './send.ts';
-import type { SenderParts } from './send.ts';
+import type { Sender, SenderParts } from './send.ts';
 import type { Turns } from './turns.ts';
 import { workQueue } from './work-queue.ts';
 
@@ -27,7 +27,8 @@ export interface DeliverParts extends SenderParts {
 /** What to send where. */
 export interface Delivery {
   readonly scope: LocateRequest;
-  readonly destination: Station;
+  /** A station that is called, or who takes the objects otherwise. */
+  readonly destination: Station | Sender;
   /** False: only what is here, nothing is brought first. */
   readonly fetch: boolean;
   /** Ids of clusters that the request has passed. */
@@ -96,8 +97,7 @@ export async function* deliver(
   const counts = { completed: 0, failed: 0, warning: 0 };
   const failedUids: string[] = [];
   let detail: string | undefined;
-  const release = await parts.sending.take(signal);
-  const sender = createSender(delivery.destination, parts, delivery);
+  const { sender, release } = await senderOf(delivery, parts, signal);
   try {
     for (;;) {
       const next = await queue.take({ waitMs: progressMs, signal });
@@ -120,6 +120,18 @@ export async function* deliver(
     await sender.end();
     release();
   }
+}
+
+/** Waits for its turn when an association has to be opened. */
+async function senderOf(
+  delivery: Delivery,
+  parts: DeliverParts,
+  signal: AbortSignal,
+): Promise<{ readonly sender: Sender; readonly release: () => void }> {
+  const { destination } = delivery;
+  if ('send' in destination) return { sender: destination, release: () => {} };
+  const release = await parts.sending.take(signal);
+  return { sender: createSender(destination, parts, delivery), release };
 }
 
 /** What a retrieve could not bring: by UID where they are known, else by count. */

@@ -11,12 +11,16 @@ export interface IdentifierRefusal {
 
 export type QueryModel = 'PATIENT_ROOT' | 'STUDY_ROOT';
 
+const patientRoot: ReadonlySet<string> = new Set([
+  uids.PatientRootFind,
+  uids.PatientRootMove,
+  uids.PatientRootGet,
+]);
 const levels: readonly QueryLevel[] = ['PATIENT', 'STUDY', 'SERIES', 'IMAGE'];
 
 /** The information model of a Query/Retrieve SOP class; our linked query specialises Study Root. */
 export function modelOf(sopClassUid: string): QueryModel {
-  const patientRoot = sopClassUid === uids.PatientRootFind || sopClassUid === uids.PatientRootMove;
-  return patientRoot ? 'PATIENT_ROOT' : 'STUDY_ROOT';
+  return patientRoot.has(sopClassUid) ? 'PATIENT_ROOT' : 'STUDY_ROOT';
 }
 
 /** Query/Retrieve Level of an identifier (PS3.4 C.2.2.2): required, and one of the model's. */
@@ -30,7 +34,7 @@ export function levelOf(identifier: DataSetJson, model: QueryModel): QueryLevel 
 }
 
 /**
- * What a C-MOVE asks for (PS3.4 C.4.2.1.4): the unique keys of its level, lists allowed at STUDY, SERIES and IMAGE; a
+ * What a C-MOVE or C-GET asks for (PS3.4 C.4.2.1.4): the unique keys of its level, lists allowed at STUDY, SERIES and IMAGE; a
  * single study above them. Other keys are passed by: a retrieve has no matching keys.
  */
 export function scopeOfMove(identifier: DataSetJson, model: QueryModel): LocateRequest | IdentifierRefusal {

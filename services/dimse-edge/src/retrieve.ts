@@ -1,7 +1,7 @@
 import { dimseStatus, element, isFailure, tags, uids } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
-import type { RequestedAssociation } from '@isthmus/dimse';
+import type { MoveOutcome, RequestedAssociation, StoreAnswer, StoreRequest } from '@isthmus/dimse';
 import { requestSubjects, stationOfPeer } from '@isthmus/domain';
 import type {
   Configuration,
@@ -9,7 +9,6 @@ import type {
   LocateRequest,
   RetrieveAnswer,
   RetrieveRequest,
-  Station,
 } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { sleep } from '@isthmus/service-kit';
@@ -18,6 +17,7 @@ import type { AnnouncedPulls } from './announced-pulls.ts';
 import { hopsBlock } from './find-rows.ts';
 import type { ObjectStore } from './object-store.ts';
 import { addressOf } from './outgoing.ts';
+import { requestGetAssociation, takeFrom } from './pull-by-get.ts';
 import type { Pulls } from './pulls.ts';
 import type { Turns } from './turns.ts';
 
@@ -36,6 +36,8 @@ export interface RetrieveParts {
   readonly pulls: Pulls;
   readonly announcedPulls: Pick<AnnouncedPulls, 'announce'>;
   readonly turns: Turns;
+  /** Stores an object that a peer sends on an association of ours. */
+  readonly take: (request: StoreRequest) => Promise<StoreAnswer>;
   readonly log: Log;
 }
 
@@ -235,8 +237,7 @@ async function locateSources(studyInstanceUid: string, parts: RetrieveParts): Pr
 }
 
 /**
- * All C-MOVEs to one source, over one association.
- * @returns `whole`: the peer said success to each, and as many objects arrived as it counted.
+ * All C-MOVEs to one source, over one association; C-GETs when it does not know us as a move destination (A801).
  */
 async function pullFrom(
   source: Source,
@@ -245,7 +246,7 @@ async function pullFrom(
   signal: AbortSignal,
   passed: readonly string[],
   parts: RetrieveParts,
-): Promise<{ whole: boolean; detail?: string }> {
+): Promise<Pulled> {
   const configuration = parts.configuration();
   const station = configuration.stations.get(source.aeTitle) ?? stationOfPeer(configuration, source.peer);
   if (!station) return { whole: false, detail: 'no such station is configured' };
@@ -269,7 +270,16 @@ async function pullFrom(
         },
       ],
     });
-    return await moveAll(association, request, station, signal, passed, pull.arrived, parts);
+    // Only a cluster knows our private elements; a third party may answer nothing at all to one that it does not know.
+    const hops = station.kind === 'cluster' ? hopsBlock([...new Set([...passed, parts.cluster])]) : {};
+    const asking = { request, hops, signal, arrived: pull.arrived };
+    const moved = await moveAll(association, asking, parts.ourAeTitle());
+    if (!moved.destinationUnknown || signal.aborted) return moved;
+    // The peer does not know where we are; on an association of ours it need not.
+    await association.release().catch(() => {});
+    association = await requestGetAssociation(station, parts.ourAeTitle());
+    if (association.accepted(uids.StudyRootGet).length === 0) return moved;
+    return await getAll(association, asking, takeFrom(station, parts.take));
   } finally {
     pull.close();
     await takeBack?.();
@@ -277,37 +287,64 @@ async function pullFrom(
   }
 }
 
-async function moveAll(
-  association: RequestedAssociation,
-  request: RetrieveRequest,
-  station: Station,
-  signal: AbortSignal,
-  passed: readonly string[],
-  arrived: ReadonlySet<string>,
-  parts: RetrieveParts,
-): Promise<{ whole: boolean; detail?: string }> {
-  // Only a cluster knows our private elements; a third party may answer nothing at all to one that it does not know.
-  const hops = station.kind === 'cluster' ? hopsBlock([...new Set([...passed, parts.cluster])]) : {};
-  const move = (identifier: DataSetJson) =>
+/** What a peer is asked for. */
+interface Asking {
+  readonly request: RetrieveRequest;
+  /** Elements beside the keys. */
+  readonly hops: DataSetJson;
+  readonly signal: AbortSignal;
+  /** SOP Instance UIDs that have come from it. */
+  readonly arrived: ReadonlySet<string>;
+}
+
+interface Pulled {
+  /** The peer said success to each, and as many objects arrived as it counted. */
+  readonly whole: boolean;
+  readonly detail?: string;
+  readonly destinationUnknown?: boolean;
+}
+
+function moveAll(association: RequestedAssociation, asking: Asking, ourAeTitle: string): Promise<Pulled> {
+  return askAll(asking, (identifier) =>
     association.cMove({
       sopClassUid: uids.StudyRootMove,
-      destinationAeTitle: parts.ourAeTitle(),
-      identifier: { ...identifier, ...hops },
-      signal,
-    });
+      destinationAeTitle: ourAeTitle,
+      identifier,
+      signal: asking.signal,
+    }),
+  );
+}
+
+function getAll(
+  association: RequestedAssociation,
+  asking: Asking,
+  onStore: RetrieveParts['take'],
+): Promise<Pulled> {
+  return askAll(asking, (identifier) =>
+    association.cGet({ sopClassUid: uids.StudyRootGet, identifier, onStore, signal: asking.signal }),
+  );
+}
+
+async function askAll(
+  { request, hops, signal, arrived }: Asking,
+  ask: (identifier: DataSetJson) => Promise<MoveOutcome>,
+): Promise<Pulled> {
   let completed = 0;
   const problems: string[] = [];
   for (const identifier of identifiersOf(request)) {
     if (signal.aborted) break;
-    let answer = await move(identifier);
+    let answer = await ask({ ...identifier, ...hops });
     const narrowed = withoutImages(identifier);
+    const destinationUnknown = answer.status === dimseStatus.MoveDestinationUnknown;
     // A peer without lists (or IMAGE level) gets the whole series asked; what is here already is recognised as such.
-    if (narrowed && isFailure(answer.status) && answer.counts.completed === 0) answer = await move(narrowed);
+    if (narrowed && !destinationUnknown && isFailure(answer.status) && answer.counts.completed === 0) {
+      answer = await ask({ ...narrowed, ...hops });
+    }
     completed += answer.counts.completed + answer.counts.warning;
     if (answer.status !== dimseStatus.Success) {
-      problems.push(
-        `status ${answer.status.toString(16).padStart(4, '0')} ${answer.errorComment ?? ''}`.trim(),
-      );
+      const detail = `status ${hex(answer.status)} ${answer.errorComment ?? ''}`.trim();
+      if (destinationUnknown) return { whole: false, detail, destinationUnknown };
+      problems.push(detail);
     }
   }
   const short = arrived.size < completed;
@@ -316,6 +353,10 @@ async function moveAll(
     whole: problems.length === 0 && completed > 0 && !signal.aborted,
     ...(problems.length > 0 ? { detail: problems[0] } : {}),
   };
+}
+
+function hex(status: number): string {
+  return status.toString(16).padStart(4, '0');
 }
 
 /** The identifiers of a retrieve: STUDY level for all, else one per series, lists of at most 500 UIDs. */

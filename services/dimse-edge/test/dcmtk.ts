@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContextLike } from '@isthmus/testing';
 import { inCi, toolEnvironment } from './environment.ts';
 
-export type DcmtkTool = 'storescu' | 'findscu' | 'movescu' | 'echoscu';
+export type DcmtkTool = 'storescu' | 'findscu' | 'movescu' | 'getscu' | 'echoscu';
 
 /** Why tests with DCMTK are skipped; undefined when it is installed. In CI a missing tool fails instead. */
 export const dcmtkMissing: string | undefined =

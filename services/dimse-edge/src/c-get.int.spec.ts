@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { element, tags, uids } from '@isthmus/dicom';
+import { requestAssociation } from '@isthmus/dimse';
+import type { MoveOutcome } from '@isthmus/dimse';
+import { requestSubjects } from '@isthmus/domain';
+import type { RetrieveAnswer, RetrieveRequest } from '@isthmus/domain';
+import { dcmtk, dcmtkMissing } from '../test/dcmtk.ts';
+import { ctObject, dataSetOfFile } from '../test/objects.ts';
+import { startTestEdge } from '../test/start-edge.ts';
+import type { TestEdge } from '../test/start-edge.ts';
+import { linkEdges, storeAll } from '../test/store-objects.ts';
+
+const threeObjects = () =>
+  [1, 2, 3].map((n) => ctObject({ study: '1.2.9', series: '1.2.9.1', instance: `1.2.9.1.${n}` }));
+const wholeStudy = {
+  [tags.QueryRetrieveLevel]: element('CS', 'STUDY'),
+  [tags.StudyInstanceUID]: element('UI', '1.2.9'),
+};
+const inHex = (dataSets: readonly Buffer[]): string[] => dataSets.map((one) => one.toString('hex')).sort();
+
+/** C-GET of the study by a station; what comes is collected. */
+async function get(
+  edge: TestEdge,
+  callingAeTitle = 'WORKSTATION',
+): Promise<{ outcome?: MoveOutcome; received: Buffer[] }> {
+  const association = await requestAssociation({
+    host: '127.0.0.1',
+    port: edge.edge.dicomPort,
+    calledAeTitle: edge.aeTitle,
+    callingAeTitle,
+    contexts: [
+      { sopClassUid: uids.StudyRootGet, transferSyntaxUids: [uids.ExplicitVrLittleEndian] },
+      { sopClassUid: uids.CTImageStorage, transferSyntaxUids: [uids.ExplicitVrLittleEndian], role: 'scp' },
+    ],
+  });
+  const received: Buffer[] = [];
+  try {
+    if (association.accepted(uids.StudyRootGet).length === 0) return { received };
+    const outcome = await association.cGet({
+      sopClassUid: uids.StudyRootGet,
+      identifier: wholeStudy,
+      onStore: async ({ data }) => {
+        const slices: Buffer[] = [];
+        for await (const slice of data) slices.push(slice);
+        received.push(Buffer.concat(slices));
+        return { status: 0 };
+      },
+    });
+    return { outcome, received };
+  } finally {
+    await association.release();
+  }
+}
+
+describe('[R1] C-GET', () => {
+  it('delivers what is here, byte for byte, to a configured station and to nobody else', async (test) => {
+    const edge = await startTestEdge(test);
+    await edge.station({ aeTitle: 'WORKSTATION', port: 0 });
+    const objects = threeObjects();
+    await storeAll(edge, objects);
+    const { outcome, received } = await get(edge);
+    assert.deepEqual([outcome?.status, outcome?.counts.completed, outcome?.counts.failed], [0x0000, 3, 0]);
+    assert.deepEqual(inHex(received), inHex(objects.map((object) => object.dataSet)));
+    assert.equal((await get(edge, 'STRANGER')).outcome, undefined);
+  });
+
+  it('first brings what a linked cluster has', async (test) => {
+    const north = await startTestEdge(test);
+    const south = await startTestEdge(test, { cluster: 'south' });
+    await linkEdges(north, south);
+    await north.station({ aeTitle: 'WORKSTATION', port: 0 });
+    const objects = threeObjects();
+    await storeAll(south, objects);
+    north.federator.elsewhere.set('1.2.9', {
+      expectedInstances: 3,
+      sources: [{ peer: 'south', aeTitle: 'SOUTH', holder: 'south' }],
+    });
+    const { outcome, received } = await get(north);
+    assert.deepEqual([outcome?.status, outcome?.counts.completed, outcome?.counts.failed], [0x0000, 3, 0]);
+    assert.deepEqual(inHex(received), inHex(objects.map((object) => object.dataSet)));
+  });
+
+  it('names the objects that the peer does not take in their transfer syntax', async (test) => {
+    const edge = await startTestEdge(test);
+    await edge.station({ aeTitle: 'WORKSTATION', port: 0 });
+    const other = ctObject({ study: '1.2.9', instance: '1.2.9.1.7' }, {}, uids.ImplicitVrLittleEndian);
+    await storeAll(edge, [...threeObjects(), other]);
+    const { outcome } = await get(edge);
+    assert.deepEqual([outcome?.status, outcome?.counts.completed, outcome?.counts.failed], [0xb000, 3, 1]);
+    assert.deepEqual(outcome?.failedSopInstanceUids, ['1.2.9.1.7']);
+  });
+
+  it('serves getscu', { skip: dcmtkMissing }, async (test) => {
+    const edge = await startTestEdge(test);
+    await edge.station({ aeTitle: 'WORKSTATION', port: 0 });
+    const objects = threeObjects();
+    await storeAll(edge, objects);
+    const directory = await mkdtemp(join(tmpdir(), 'isthmus-getscu-'));
+    test.after(() => rm(directory, { recursive: true, force: true }));
+    const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID=1.2.9'];
+    const to = ['-aet', 'WORKSTATION', '-aec', edge.aeTitle, '127.0.0.1', String(edge.edge.dicomPort)];
+    const { code, output } = await dcmtk('getscu', ['-S', '+B', '-od', directory, ...keys, ...to]);
+    assert.equal(code, 0, output);
+    const files = await readdir(directory);
+    assert.deepEqual(
+      inHex(files.map((file) => dataSetOfFile(join(directory, file)))),
+      inHex(objects.map((object) => object.dataSet)),
+    );
+  });
+});
+
+describe('[R1] a pull from a peer that does not know us as a move destination', () => {
+  it('goes on by C-GET, and what comes is marked as a copy', async (test) => {
+    const north = await startTestEdge(test);
+    const archive = await startTestEdge(test, { cluster: 'archive' });
+    await archive.station({ aeTitle: 'NORTH', port: 0 });
+    await north.station({ aeTitle: 'ARCHIVE', port: archive.edge.dicomPort, archive: true });
+    await storeAll(archive, threeObjects());
+    const answers: RetrieveAnswer[] = [];
+    for await (const answer of north.eventLog.requests.askStream<RetrieveRequest, RetrieveAnswer>(
+      requestSubjects.retrieve,
+      {
+        studyInstanceUid: '1.2.9',
+        sources: [{ peer: 'ARCHIVE', aeTitle: 'ARCHIVE' }],
+        reason: 'user',
+        deadlineMs: 20_000,
+      },
+      { timeoutMs: 20_000 },
+    )) {
+      answers.push(answer);
+    }
+    assert.deepEqual(answers.at(-1), { done: { outcome: 'complete', arrived: 3, missing: [] } });
+    await north.federator.seen(3);
+    const facts = [...north.federator.instances.values()];
+    assert.deepEqual(
+      facts.map((fact) => [fact.callingAeTitle, fact.pulledFrom]),
+      [
+        ['ARCHIVE', 'ARCHIVE'],
+        ['ARCHIVE', 'ARCHIVE'],
+        ['ARCHIVE', 'ARCHIVE'],
+      ],
+    );
+  });
+});
