@@ -1,4 +1,14 @@
-export { dataPdu, openRawAssociation, pdu, storeCommand } from './raw-peer.ts';
-export type { RawAssociation, RawAssociationOptions } from './raw-peer.ts';
+export {
+  associateRequest,
+  commandSet,
+  dataPdu,
+  item,
+  openRawAssociation,
+  openRawConnection,
+  pdu,
+  statusOf,
+  storeCommand,
+} from './raw-peer.ts';
+export type { RawAssociation, RawAssociationOptions, RawConnection } from './raw-peer.ts';
 export { natsBinariesHere, sharedPostgres, testNats, testServers } from './servers.ts';
 export type { TestContextLike, TestNatsOptions, TestServers } from './servers.ts';

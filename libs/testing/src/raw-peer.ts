@@ -5,16 +5,23 @@ import { connect, type Socket } from 'node:net';
  * A DICOM requestor that writes bytes to a socket and shares no code with `libs/dimse`: what it sends is what the test
  * says, right or wrong. One presentation context per association, id 1.
  */
-export interface RawAssociation {
+export interface RawAssociation extends RawConnection {
   readonly accepted: boolean;
   /** Sends one C-STORE whole and answers with the status of the response. */
   store(object: { sopClassUid: string; sopInstanceUid: string; dataSet: Buffer }): Promise<number>;
+  release(): Promise<void>;
+}
+
+/** A connection on which nothing has been said yet. */
+export interface RawConnection {
   /** Writes bytes as they are. */
   write(bytes: Buffer): void;
   /** Resolves with the next PDU, type byte first; undefined when the peer closed the connection. */
   nextPdu(): Promise<Buffer | undefined>;
-  release(): Promise<void>;
+  /** Ends the connection without a word: FIN. */
   destroy(): void;
+  /** Ends it with RST, as a crashed peer's system does. */
+  reset(): void;
 }
 
 export interface RawAssociationOptions {
@@ -28,31 +35,40 @@ export interface RawAssociationOptions {
 const applicationContext = '1.2.840.10008.3.1.1.1';
 const pdvBytesMax = 16_000;
 
+/** Opens a connection and says nothing. */
+export async function openRawConnection(port: number): Promise<RawConnection> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  await once(socket, 'connect');
+  return {
+    nextPdu: pduReader(socket),
+    write: (bytes) => void socket.write(bytes),
+    destroy: () => void socket.destroy(),
+    reset: () => void socket.resetAndDestroy(),
+  };
+}
+
 /** Opens a connection and sends an A-ASSOCIATE-RQ (PS3.8 §9.3.2). */
 export async function openRawAssociation(options: RawAssociationOptions): Promise<RawAssociation> {
-  const socket = connect({ host: '127.0.0.1', port: options.port, noDelay: true });
-  await once(socket, 'connect');
-  const nextPdu = pduReader(socket);
-  socket.write(associateRequest(options));
+  const connection = await openRawConnection(options.port);
+  const { nextPdu, write, destroy } = connection;
+  write(associateRequest(options));
   const answer = await nextPdu();
   let messageId = 0;
   return {
+    ...connection,
     accepted: answer?.[0] === 2,
-    nextPdu,
-    write: (bytes) => void socket.write(bytes),
-    destroy: () => void socket.destroy(),
     async store({ sopClassUid, sopInstanceUid, dataSet }) {
       messageId += 1;
-      socket.write(storeMessage(sopClassUid, sopInstanceUid, messageId, dataSet));
+      write(storeMessage(sopClassUid, sopInstanceUid, messageId, dataSet));
       const response = await nextPdu();
       if (response?.[0] !== 4)
         throw new Error(`no C-STORE-RSP but PDU type ${response?.[0] ?? 'none: closed'}`);
       return statusOf(response);
     },
     async release() {
-      socket.write(pdu(5, Buffer.alloc(4)));
+      write(pdu(5, Buffer.alloc(4)));
       await nextPdu();
-      socket.destroy();
+      destroy();
     },
   };
 }
@@ -80,15 +96,17 @@ export function storeCommand(
   sopInstanceUid: string | undefined,
   messageId: number,
 ): Buffer {
-  const elements = [
-    uidElement(0x0002, sopClassUid),
-    shortElement(0x0100, 0x0001),
-    shortElement(0x0110, messageId),
-    shortElement(0x0700, 0),
-    shortElement(0x0800, 0x0001),
-    ...(sopInstanceUid === undefined ? [] : [uidElement(0x1000, sopInstanceUid)]),
-  ];
-  const body = Buffer.concat(elements);
+  const command = { 0x0002: sopClassUid, 0x0100: 0x0001, 0x0110: messageId, 0x0700: 0, 0x0800: 0x0001 };
+  return commandSet(sopInstanceUid === undefined ? command : { ...command, 0x1000: sopInstanceUid });
+}
+
+/** A command set with its group length (PS3.7 Annex E): element number to UID or 16-bit number, in ascending order. */
+export function commandSet(elements: { readonly [element: number]: string | number }): Buffer {
+  const body = Buffer.concat(
+    Object.entries(elements).map(([element, value]) =>
+      typeof value === 'string' ? uidElement(Number(element), value) : shortElement(Number(element), value),
+    ),
+  );
   const length = Buffer.alloc(12);
   length.writeUInt32LE(4, 4);
   length.writeUInt32LE(body.length, 8);
@@ -109,7 +127,11 @@ function storeMessage(
   return Buffer.concat(parts);
 }
 
-function associateRequest(options: RawAssociationOptions): Buffer {
+/** A whole A-ASSOCIATE-RQ; `items` are more of its items (PS3.8 §9.3.2), behind the one presentation context. */
+export function associateRequest(
+  options: Omit<RawAssociationOptions, 'port'>,
+  ...items: readonly Buffer[]
+): Buffer {
   const title = (text: string): Buffer => Buffer.from(text.padEnd(16), 'latin1');
   const context = item(
     0x20,
@@ -132,12 +154,14 @@ function associateRequest(options: RawAssociationOptions): Buffer {
       Buffer.alloc(32),
       item(0x10, Buffer.from(applicationContext)),
       context,
+      ...items,
       userInformation,
     ]),
   );
 }
 
-function item(type: number, body: Buffer): Buffer {
+/** One item or sub-item: type, reserved byte, length (big endian), value. */
+export function item(type: number, body: Buffer): Buffer {
   const head = Buffer.from([type, 0, 0, 0]);
   head.writeUInt16BE(body.length, 2);
   return Buffer.concat([head, body]);
@@ -160,7 +184,7 @@ function shortElement(element: number, value: number): Buffer {
 }
 
 /** (0000,0900) of a response that came in one PDV. */
-function statusOf(response: Buffer): number {
+export function statusOf(response: Buffer): number {
   const command = response.subarray(12);
   for (let offset = 0; offset + 8 <= command.length;) {
     const length = command.readUInt32LE(offset + 4);
