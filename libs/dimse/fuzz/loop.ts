@@ -127,7 +127,10 @@ class Fuzzing {
     remember();
   }
 
-  #keep(input: Buffer): void {
+  #keep(mutated: Buffer): void {
+    // A slice would keep the larger buffer that it was cut from.
+    const input = Buffer.allocUnsafeSlow(mutated.length);
+    mutated.copy(input);
     this.#found.push(input);
     if (this.#known.length < knownMax) this.#known.push(input);
     else this.#known[this.#random.below(knownMax)] = input;
