@@ -10,6 +10,8 @@ const names: { readonly [uid: string]: string } = {
   [uids.StudyRootFind]: 'Study Root Query/Retrieve Information Model – FIND',
   [uids.PatientRootMove]: 'Patient Root Query/Retrieve Information Model – MOVE',
   [uids.StudyRootMove]: 'Study Root Query/Retrieve Information Model – MOVE',
+  [uids.PatientRootGet]: 'Patient Root Query/Retrieve Information Model – GET',
+  [uids.StudyRootGet]: 'Study Root Query/Retrieve Information Model – GET',
   [uids.IsthmusLinkedUpdateStorage]: 'Isthmus Linked Update Storage (private)',
   [uids.IsthmusLinkedQueryFind]: 'Isthmus Linked Study Root Query – FIND (private)',
   [uids.IsthmusLinkStateFind]: 'Isthmus Link State – FIND (private)',
@@ -21,6 +23,7 @@ const requested: ReadonlySet<string> = new Set([
   uids.PatientRootFind,
   uids.StudyRootFind,
   uids.StudyRootMove,
+  uids.StudyRootGet,
   uids.IsthmusLinkedUpdateStorage,
   uids.IsthmusLinkedQueryFind,
   uids.IsthmusLinkStateFind,
@@ -30,6 +33,7 @@ const serviceClasses: { readonly [duty: string]: string } = {
   verification: 'Verification',
   find: 'Query',
   move: 'Retrieve',
+  get: 'Retrieve',
   linked: 'Linking (B)',
 };
 

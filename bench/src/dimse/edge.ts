@@ -101,6 +101,8 @@ async function startEdgeProcess(
       NATS_URL: at.nats,
       AE_TITLE: at.aeTitle,
       DICOM_PORT: String(at.port),
+      // Several edges share the port; one is used as it is shipped.
+      DICOM_REUSE_PORT: String((options.edges ?? 1) > 1),
       OBJECT_STORE: at.store,
       ADMISSION: 'open-loopback',
       FSYNC: options.fsync,
