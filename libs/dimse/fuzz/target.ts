@@ -37,6 +37,7 @@ export function promised<Answer>(
     return { answer: step() };
   } catch (error) {
     if (error instanceof errorClass) return { refused: error.message };
+    if (error instanceof Failure) throw error;
     throw new Failure('foreign error', String((error as Error)?.stack ?? error), { cause: error });
   }
 }
