@@ -52,7 +52,7 @@ async function run(target: Target): Promise<boolean> {
   const corpus = [...readCorpus(name).values(), ...samplesFor(name)];
   say(`${name}: ${inputs} inputs, seed ${seed}, ${target.seeds.length} seeds, corpus of ${corpus.length}`);
   const progress = (facts: FuzzFacts): void => say(`  ${told(facts)}`);
-  const result = fuzz({ target, inputs, seed, corpus, coverage, watchdog, progress });
+  const result = await fuzz({ target, inputs, seed, corpus, coverage, watchdog, progress });
   coverage.stop();
   await watchdog.stop();
   say(`${name}: ${told(result.facts)}; ${result.failures.length} failures`);
