@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { dataPdu, openRawAssociation, storeCommand } from '@isthmus/testing';
+import { dataPdu, openRawAssociation, pdu, statusOf, storeCommand } from '@isthmus/testing';
 import { syntheticStudy } from '@isthmus/testing/synthetic';
 import { call } from './api.ts';
 import { dcmtk, dcmtkMissing, metaOf } from './dcmtk.ts';
@@ -11,6 +11,8 @@ import { startSystem, type SystemUnderTest } from './system-under-test.ts';
 const samples = process.env['DICOM_SAMPLES'];
 const malformed = samples === undefined ? undefined : join(samples, 'malformed');
 const secondaryCapture = '1.2.840.10008.5.1.4.1.1.7';
+/** PS3.7 Annex C.5.11: the SOP Instance UID is missing or not one. */
+const invalidObjectInstance = 0x0117;
 const explicitLittleEndian = '1.2.840.10008.1.2.1';
 
 const isPart10 = (file: Buffer): boolean => file.toString('latin1', 128, 132) === 'DICM';
@@ -66,13 +68,7 @@ describe('bad input at the edge', { skip: dcmtkMissing() }, () => {
     assert.equal((await dcmtk('echoscu', '-aec', 'NORTH', host, String(port))).code, 0);
   };
 
-  it('refuses a C-STORE without SOP Instance UID with a failure status, and keeps the association', async () => {
-    const association = await open();
-    association.write(
-      Buffer.concat([dataPdu(3, storeCommand(secondaryCapture, undefined, 1)), dataPdu(2, Buffer.alloc(8))]),
-    );
-    const response = await association.nextPdu();
-    assert.equal(response?.[0], 4, 'a C-STORE-RSP');
+  it('refuses a C-STORE without SOP Instance UID with 0117, and goes on with the next object of the association', async () => {
     const [object] = syntheticStudy({
       patient: { id: 'E2E-BAD', name: 'Bad^Input', birthDate: '19800101', sex: 'O' },
       seed: `e2e/bad/${process.pid}`,
@@ -82,22 +78,40 @@ describe('bad input at the edge', { skip: dcmtkMissing() }, () => {
       instances: 1,
       size: 16,
     });
-    assert.equal(
-      (await association.store({ ...object!, sopClassUid: secondaryCapture }).catch(() => -1)) !== -1,
-      true,
-    );
+    const association = await open(object!.sopClassUid, object!.transferSyntaxUid);
+    const nameless = dataPdu(3, storeCommand(object!.sopClassUid, undefined, 1));
+    association.write(Buffer.concat([nameless, dataPdu(2, object!.dataSet)]));
+    const response = await association.nextPdu();
+    assert.equal(response?.[0], 4, 'a C-STORE-RSP, not an abort');
+    assert.equal(statusOf(response), invalidObjectInstance);
+    assert.equal(isStored(object!.dataSet), false);
+    assert.equal(await association.store(object!), 0);
+    assert.equal(isStored(object!.dataSet), true);
     await association.release();
     await assertStillServing();
   });
 
-  it('closes the association of a truncated PDU, and no other', async () => {
-    const bystander = await open();
-    const broken = await open();
-    broken.write(Buffer.from([4, 0, 0, 0, 1, 0, 0, 0]));
-    broken.destroy();
+  it('closes the association of a truncated or endless PDU, and no other', async () => {
+    const [object] = syntheticStudy({
+      patient: { id: 'E2E-BAD', name: 'Bad^Input', birthDate: '19800101', sex: 'O' },
+      seed: `e2e/bystander/${process.pid}`,
+      modality: 'CT',
+      studyDate: '20260101',
+      description: 'of a bystander',
+      instances: 1,
+      size: 16,
+    });
+    const bystander = await open(object!.sopClassUid, object!.transferSyntaxUid);
+    const cut = await open();
+    cut.write(pdu(4, Buffer.from([0, 0, 0, 100, 1, 0])));
+    assert.equal((await cut.nextPdu())?.[0], 7, 'A-ABORT: the PDV is longer than its PDU');
     const bomb = await open();
     bomb.write(Buffer.from([4, 0, 0xff, 0xff, 0xff, 0xf0]));
-    assert.equal((await bomb.nextPdu())?.[0], 7, 'A-ABORT');
+    assert.equal((await bomb.nextPdu())?.[0], 7, 'A-ABORT: the PDU is longer than was announced');
+    const gone = await open();
+    gone.write(Buffer.from([4, 0, 0, 0, 1, 0, 0, 0]));
+    gone.destroy();
+    assert.equal(await bystander.store(object!), 0);
     await bystander.release();
     await assertStillServing();
   });

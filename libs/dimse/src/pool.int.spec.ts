@@ -106,8 +106,8 @@ describe('association pool', () => {
     const { port, acceptor } = await startAcceptor(t);
     const it = pool(t, { associationsPerPeerMax: 1 });
     await assert.rejects(
-      it.use(peer(port), () => Promise.reject(new Error('work'))),
-      /work/,
+      it.use(peer(port), () => Promise.reject(new Error('refused by the caller'))),
+      /refused by the caller/,
     );
     await assert.rejects(
       it.use({ ...peer(port), calledAeTitle: 'OTHER' }, () => Promise.resolve()),
