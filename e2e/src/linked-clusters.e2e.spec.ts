@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { openRawAssociation } from '@isthmus/testing';
-import { syntheticPresentationState, syntheticStudy } from '@isthmus/testing/synthetic';
+import { presentationStateFor } from '@isthmus/testing/synthetic';
 import { call, changeLink, getStudy, setReportStatus } from './api.ts';
 import { dcmtk, dcmtkMissing, metaOf, startStoreScp, type StoreScp } from './dcmtk.ts';
 import { eventually } from './eventually.ts';
@@ -185,48 +185,29 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
   });
 
   it('[U4] brings a presentation state stored at SOUTH to NORTH without anybody asking', async () => {
-    const options = {
-      patient: { id: 'E2E-GSPS', name: 'Marked^Mary', birthDate: '19700101', sex: 'F' as const },
-      seed: `e2e/gsps/${process.pid}`,
-      modality: 'CT' as const,
-      studyDate: '20260301',
-      description: 'marked study',
-      instances: 3,
-      size: 64,
-    };
-    const images = syntheticStudy(options);
-    const mark = syntheticPresentationState(images, options);
-    const directory = mkdtempSync(join(tmpdir(), 'isthmus-gsps-'));
-    const files = [...images, mark].map((object, index) => {
-      const path = join(directory, `${index}.dcm`);
-      writeFileSync(path, object.file);
-      return path;
-    });
-    const uid = mark.studyInstanceUid;
-    const stored = await dcmtk('storescu', '-aec', 'NORTH', ...address('north'), ...files.slice(0, 3));
-    assert.equal(stored.code, 0, stored.output);
-    // The links' queries are off by now; the source is named, as an operator would.
-    await eventually(
-      'SOUTH holds the images',
-      20_000,
-      async () => {
-        const asked = await call(south().http, 'POST', `/api/v1/studies/${uid}:retrieve`, {});
-        assert.equal(asked.status, 202, JSON.stringify(asked.body));
-        return (await getStudy(south().http, uid)).body.instanceCount === 3;
-      },
-      500,
-    );
-    assert.equal((await dcmtk('storescu', '-aec', 'SOUTH', ...address('south'), files[3]!)).code, 0);
+    const file = readFileSync(first!.files[0]!);
+    const meta = metaOf(file);
+    const mark = presentationStateFor({ ...meta, dataSet: file.subarray(meta.dataSetOffset) });
+    assert.equal(mark.studyInstanceUid, studyUid);
+    const path = join(mkdtempSync(join(tmpdir(), 'isthmus-gsps-')), 'gsps.dcm');
+    writeFileSync(path, mark.file);
+    const before = (await getStudy(north().http, studyUid)).body.instanceCount;
+    assert.equal((await dcmtk('storescu', '-aec', 'SOUTH', ...address('south'), path)).code, 0);
     await eventually('the presentation state is at NORTH', 15_000, async () => {
-      return (await getStudy(north().http, uid)).body.instanceCount === 4;
+      return (await getStudy(north().http, studyUid)).body.instanceCount === before + 1;
     });
-    await call(north().http, 'PUT', '/api/v1/stations/READER3', {
-      host: '127.0.0.1',
-      port: workstation.port,
-      kind: 'workstation',
-    });
-    assert.equal((await moveStudy('north', 'READER3', uid)).code, 0);
-    assert.ok(workstation.dataSets().get(mark.sopInstanceUid)?.equals(mark.dataSet));
+    const reader = await startStoreScp('READER3');
+    try {
+      await call(north().http, 'PUT', '/api/v1/stations/READER3', {
+        host: '127.0.0.1',
+        port: reader.port,
+        kind: 'workstation',
+      });
+      assert.equal((await moveStudy('north', 'READER3', studyUid)).code, 0);
+      assert.ok(reader.dataSets().get(mark.sopInstanceUid)?.equals(mark.dataSet));
+    } finally {
+      await reader.stop();
+    }
   });
 
   it('[L2] sends nothing while Link Cluster Updates is off, and catches up when it is on again', async () => {

@@ -1,5 +1,5 @@
 import { requestAssociation } from '@isthmus/dimse';
-import { syntheticPresentationState, syntheticStudy } from '@isthmus/testing/synthetic';
+import { presentationStateFor, syntheticStudy } from '@isthmus/testing/synthetic';
 import type { SyntheticInstance, SyntheticPatient, SyntheticStudyOptions } from '@isthmus/testing/synthetic';
 import type { ClusterPlan } from './plan.ts';
 
@@ -92,7 +92,7 @@ export async function loadSamples(clusters: readonly ClusterPlan[]): Promise<num
         institution: `${cluster.name} Hospital`,
       };
       const images = syntheticStudy(options);
-      const objects = marked ? [...images, syntheticPresentationState(images, options)] : images;
+      const objects = marked ? [...images, presentationStateFor(images[0]!)] : images;
       byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), ...objects]);
       studies += 1;
     }

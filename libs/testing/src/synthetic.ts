@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { element, encodeDataSet, fileMetaInformation, tags, uids } from '@isthmus/dicom';
+import { decodeDataSet, element, encodeDataSet, fileMetaInformation, tags, uids } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import { crPixels, ctPixels, mrPixels } from './phantoms.ts';
 
@@ -47,6 +47,22 @@ const sopClasses = {
 } as const;
 /** Rows and columns. */
 const defaultSize = { CT: 256, MR: 256, CR: 512 } as const;
+/** What a presentation state has in common with the object that it is for. */
+const patientAndStudy = [
+  tags.SpecificCharacterSet,
+  tags.StudyInstanceUID,
+  tags.StudyDate,
+  tags.StudyTime,
+  tags.StudyID,
+  tags.StudyDescription,
+  tags.AccessionNumber,
+  tags.ReferringPhysicianName,
+  tags.PatientName,
+  tags.PatientID,
+  tags.IssuerOfPatientID,
+  tags.PatientBirthDate,
+  tags.PatientSex,
+];
 const softcopyPresentationState = '1.2.840.10008.5.1.4.1.1.11.1';
 
 /** A UID under 2.25 (PS3.5 Annex B.2) that is the same for the same words. */
@@ -89,34 +105,38 @@ function imageInstance(
 }
 
 /**
- * A Grayscale Softcopy Presentation State for one object of a study: a text annotation and a window, as a reader makes
- * it (PS3.3 A.33.1).
+ * A Grayscale Softcopy Presentation State for an object, real or invented: a text annotation and a displayed area, as a
+ * reader makes it (PS3.3 A.33.1). It belongs to the patient and the study of the object.
  */
-export function syntheticPresentationState(
-  study: readonly SyntheticInstance[],
-  options: SyntheticStudyOptions & { readonly label?: string },
+export function presentationStateFor(
+  image: { readonly dataSet: Buffer; readonly transferSyntaxUid: string },
+  label = 'NODULE',
 ): SyntheticInstance {
-  const image = study[0];
-  if (!image) throw new RangeError('a presentation state needs a study with an object');
+  const attributes = decodeDataSet(image.dataSet, image.transferSyntaxUid, { untilTag: 0x7fe00010 });
+  const uidOf = (tag: string): string => String(attributes[tag]?.Value?.[0]);
+  const seed = `${uidOf(tags.SOPInstanceUID)}/${label}`;
   const reference: DataSetJson = {
-    [tags.ReferencedSOPClassUID]: element('UI', image.sopClassUid),
-    [tags.ReferencedSOPInstanceUID]: element('UI', image.sopInstanceUid),
+    [tags.ReferencedSOPClassUID]: element('UI', uidOf(tags.SOPClassUID)),
+    [tags.ReferencedSOPInstanceUID]: element('UI', uidOf(tags.SOPInstanceUID)),
   };
-  const label = options.label ?? 'NODULE';
-  const size = options.size ?? defaultSize[options.modality];
-  const dataSet: DataSetJson = {
-    ...commonAttributes(options, softcopyPresentationState, uidFrom(options.seed, 'gsps', label)),
-    [tags.SeriesInstanceUID]: element('UI', uidFrom(options.seed, 'series-pr')),
+  const extent = [tags.Columns, tags.Rows].map((tag) => Number(attributes[tag]?.Value?.[0] ?? 1));
+  return finished({
+    ...Object.fromEntries(
+      patientAndStudy.flatMap((tag) => (attributes[tag] ? [[tag, attributes[tag]]] : [])),
+    ),
+    [tags.SOPClassUID]: element('UI', softcopyPresentationState),
+    [tags.SOPInstanceUID]: element('UI', uidFrom(seed, 'gsps')),
+    [tags.SeriesInstanceUID]: element('UI', uidFrom(seed, 'series-pr')),
     [tags.Modality]: element('CS', 'PR'),
     [tags.SeriesNumber]: element('IS', 900),
     [tags.InstanceNumber]: element('IS', 1),
     [tags.ContentLabel]: element('CS', label),
     [tags.ContentDescription]: element('LO', 'Marked for follow-up'),
-    [tags.PresentationCreationDate]: element('DA', options.studyDate),
+    [tags.PresentationCreationDate]: element('DA', '20261101'),
     [tags.PresentationCreationTime]: element('TM', '120000'),
     [tags.ContentCreatorName]: element('PN', { Alphabetic: 'Reader^Rita' }),
     [tags.ReferencedSeriesSequence]: element('SQ', {
-      [tags.SeriesInstanceUID]: element('UI', image.seriesInstanceUid),
+      [tags.SeriesInstanceUID]: element('UI', uidOf(tags.SeriesInstanceUID)),
       [tags.ReferencedImageSequence]: element('SQ', reference),
     }),
     [tags.GraphicAnnotationSequence]: element('SQ', {
@@ -132,7 +152,7 @@ export function syntheticPresentationState(
     [tags.DisplayedAreaSelectionSequence]: element('SQ', {
       [tags.ReferencedImageSequence]: element('SQ', reference),
       [tags.DisplayedAreaTopLeftHandCorner]: element('SL', 1, 1),
-      [tags.DisplayedAreaBottomRightHandCorner]: element('SL', size, size),
+      [tags.DisplayedAreaBottomRightHandCorner]: element('SL', ...extent),
       [tags.PresentationSizeMode]: element('CS', 'SCALE TO FIT'),
       [tags.PresentationPixelAspectRatio]: element('IS', 1, 1),
     }),
@@ -141,8 +161,7 @@ export function syntheticPresentationState(
       [tags.GraphicLayerOrder]: element('IS', 1),
     }),
     [tags.PresentationLUTShape]: element('CS', 'IDENTITY'),
-  };
-  return finished(dataSet);
+  });
 }
 
 function commonAttributes(
