@@ -1,8 +1,8 @@
 import { decide, isStamp, observe, patientKeysOf, patientSubject, studySubject } from '@isthmus/domain';
 import type { ChangeEvent, DecideContext, Refusal, RegisterMap, StudyCommand } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
+import { derivedUuid, newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { derivedUuid, newUuid } from './ids.ts';
 import { foldPatient, foldStudy, patientKeyOf, stampOf } from './state.ts';
 import type { Folded } from './state.ts';
 import type { RelayDatabase } from './tables.ts';

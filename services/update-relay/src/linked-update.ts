@@ -21,7 +21,6 @@ import type { DataElement } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/domain';
 import { batchFormat, batchLimits, parseBatch } from './batch.ts';
 import type { Batch, BatchItem } from './batch.ts';
-import { derivedUid } from './ids.ts';
 
 /** A batch ready for `dimse.store`. */
 export interface EncodedUpdate {
@@ -172,6 +171,11 @@ export function incarnationUid(incarnation: string): string {
   return isUid(incarnation) ? incarnation : derivedUid(incarnation);
 }
 
-function sha256Hex(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+/** A UID under 2.25 (PS3.5 B.2) from a SHA-256. The version bits are not set: it names content, not a UUID. */
+function derivedUid(content: string | Buffer): string {
+  return `2.25.${BigInt(`0x${sha256Hex(content).slice(0, 32)}`)}`;
+}
+
+function sha256Hex(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
 }

@@ -1,5 +1,5 @@
+import { newUuid } from '@isthmus/service-kit';
 import { sql } from 'kysely';
-import { newUuid } from './ids.ts';
 import type { Unit } from './outbox.ts';
 import { columnText } from './tables.ts';
 import type { RelayDatabase, RelayTransaction } from './tables.ts';

@@ -20,11 +20,11 @@ import type {
 } from '@isthmus/domain';
 import { EventTooLargeError, LogFullError } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
+import { newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
 import { sql } from 'kysely';
 import type { Batch, BatchItem } from './batch.ts';
 import { changeOf } from './fold.ts';
-import { newUuid } from './ids.ts';
 import { decodeLinkedUpdate } from './linked-update.ts';
 import { foldPatient, foldStudy } from './state.ts';
 import { columnText } from './tables.ts';

@@ -1,6 +1,6 @@
 import { tick } from '@isthmus/domain';
 import type { ChangeEvent, RegisterMap } from '@isthmus/domain';
-import { newUuid } from '../src/ids.ts';
+import { newUuid } from '@isthmus/service-kit';
 
 let counter = 0;
 

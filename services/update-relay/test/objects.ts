@@ -1,5 +1,5 @@
 import type { EventEnvelope, InstanceStored } from '@isthmus/domain';
-import { derivedUuid } from '../src/ids.ts';
+import { derivedUuid } from '@isthmus/service-kit';
 
 /** An object of an invented study, as an edge would report it. */
 export interface TestObject {
