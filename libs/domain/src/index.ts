@@ -100,7 +100,7 @@ export type {
 } from './requests.ts';
 export { mergeLinkMaps, nextHops, peersTowards } from './routes.ts';
 export type { LinkMap, NeighbourList } from './routes.ts';
-export { commentsOf, greatestStamp, studyView } from './study-view.ts';
+export { commentsOf, greatestStamp, studyStamp, studyView } from './study-view.ts';
 export type { StudyComment, StudyView } from './study-view.ts';
 export {
   configSubject,

@@ -1,5 +1,6 @@
 import { compareText, own } from './canonical.ts';
 import { patientOf } from './decide-change-study.ts';
+import { digest, sha256 } from './digest.ts';
 import { holders, homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
 import type { Holder } from './holders.ts';
 import { stampMilliseconds } from './hlc.ts';
@@ -54,7 +55,7 @@ export function studyView(
 ): StudyView {
   const reference = patientOf(study);
   const patient = (reference && own(patients, patientKey(reference.id, reference.issuer))) ?? {};
-  const newest = stampMilliseconds(greatestStamp(study, greatestStamp(patient, '')));
+  const newest = stampMilliseconds(greatestStamp(study, greatestStamp(patient)));
   return {
     patient: {
       id: reference?.id ?? '',
@@ -100,6 +101,15 @@ export function commentsOf(study: RegisterMap): readonly StudyComment[] {
     })
     .sort((a, b) => compareText(a.hlc, b.hlc) || compareText(a.id, b.id))
     .map(({ id, text, author, at }) => ({ id, text, author, at }));
+}
+
+/**
+ * What an ETag of a study says, the same from every service that shows one: the greatest stamp in it, which an edit made
+ * after seeing it must beat, and a digest of what was seen. Without the quotation marks.
+ */
+export function studyStamp(study: RegisterMap, patient: RegisterMap): string {
+  const stamp = greatestStamp(study, greatestStamp(patient));
+  return `${stamp === '' ? '0' : stamp}-${sha256(digest(study) + digest(patient)).slice(0, 16)}`;
 }
 
 /** The greatest stamp in a state: what a reader has seen (ETag), and what an edit must beat. */

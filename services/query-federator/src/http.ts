@@ -1,3 +1,4 @@
+import { studyStamp } from '@isthmus/domain';
 import { addProjectionRoutes, etagOf, notFound, ProblemSchema } from '@isthmus/service-kit';
 import type { Database, HttpApp, Rebuilds } from '@isthmus/service-kit';
 import { Type } from 'typebox';
@@ -5,10 +6,8 @@ import type { CircuitBreaker } from './circuit-breaker.ts';
 import { addDicomWeb } from './dicomweb.ts';
 import type { Federation } from './federate.ts';
 import { readStudies } from './local-find.ts';
-import { stampOf } from './rows.ts';
 import type { Here } from './rows.ts';
-import { FoundStudySchema, SearchBody, StudySchema } from './schemas.ts';
-import { OutcomeSchema } from './schemas.ts';
+import { FoundStudySchema, OutcomeSchema, SearchBody, StudySchema } from './schemas.ts';
 import type { SearchAnswer, StudySearch } from './search.ts';
 import { studyOfRecord } from './study-body.ts';
 import type { Tables } from './tables.ts';
@@ -55,7 +54,7 @@ function addStudies(app: HttpApp, parts: RoutesParts): void {
       const body = studyOfRecord(record, here, false);
       const { homeCluster } = body;
       const stale = homeCluster !== null && homeCluster !== here.cluster && parts.breaker.isOpen(homeCluster);
-      reply.header('etag', etagOf(stampOf(record)));
+      reply.header('etag', etagOf(studyStamp(record.registers, record.patientRegisters)));
       return { ...body, stale } as never;
     },
   );

@@ -1,6 +1,6 @@
 import { element, tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
-import { digest, greatestStamp, patientKey, patientOf, sha256, studyView } from '@isthmus/domain';
+import { patientKey, patientOf, studyView } from '@isthmus/domain';
 import type { RegisterMap, StudyView } from '@isthmus/domain';
 import { unfoldHeader } from './header-fold.ts';
 import type { FoldedHeader } from './header-fold.ts';
@@ -106,17 +106,6 @@ export function linkedStateElements(
     comments: view.comments,
     stateAsOf: view.stateAsOf ?? '',
   });
-}
-
-/**
- * What an ETag of a study says, the same as update-relay's, which takes it back in If-Match: the greatest stamp,
- * which an edit made after seeing it must beat, and a digest of what was seen.
- */
-export function stampOf(state: Pick<StudyRecord, 'registers' | 'patientRegisters'>): string {
-  const { registers, patientRegisters } = state;
-  const stamp = greatestStamp(registers, greatestStamp(patientRegisters));
-  const seen = sha256(digest(registers) + digest(patientRegisters)).slice(0, 16);
-  return `${stamp === '' ? '0' : stamp}-${seen}`;
 }
 
 /** How many objects the study has as far as anybody told us. */

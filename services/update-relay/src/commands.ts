@@ -1,9 +1,17 @@
-import { decide, isStamp, observe, patientKeysOf, patientSubject, studySubject } from '@isthmus/domain';
+import {
+  decide,
+  isStamp,
+  observe,
+  patientKeysOf,
+  patientSubject,
+  studyStamp,
+  studySubject,
+} from '@isthmus/domain';
 import type { ChangeEvent, DecideContext, Refusal, RegisterMap, StudyCommand } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { derivedUuid, newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { foldPatient, foldStudy, patientKeyOf, stampOf } from './state.ts';
+import { foldPatient, foldStudy, patientKeyOf } from './state.ts';
 import type { Folded } from './state.ts';
 import type { RelayDatabase } from './tables.ts';
 
@@ -16,7 +24,7 @@ export interface CommandOptions {
   readonly commandId?: string;
   /** What the author had seen (stamp inside the ETag): the edit beats it. */
   readonly seen?: string;
-  /** Guards the write: the state's `stampOf` must satisfy it, or nothing is written. */
+  /** Guards the write: the state's `studyStamp` must satisfy it, or nothing is written. */
   readonly ifMatch?: (stamp: string) => void;
   readonly rank?: 1 | 2;
 }
@@ -74,7 +82,7 @@ export function createCommands(parts: {
   ): Promise<CommandOutcome | 'conflict'> => {
     const state = await foldFor(db, eventLog, command);
     options.ifMatch?.(
-      stampOf(state.study.registers, state.patients.get(state.patientKey ?? '')?.registers ?? {}),
+      studyStamp(state.study.registers, state.patients.get(state.patientKey ?? '')?.registers ?? {}),
     );
     const decision = decide(
       command,

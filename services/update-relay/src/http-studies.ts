@@ -1,5 +1,5 @@
 import type { Refusal, RegisterMap, StudyCommand } from '@isthmus/domain';
-import { patientOf, studyView, uidPattern } from '@isthmus/domain';
+import { patientOf, studyStamp, studyView, uidPattern } from '@isthmus/domain';
 import { checkIfMatch, etagOf, notFound, Problem, unprocessable } from '@isthmus/service-kit';
 import type { HttpApp, Idempotency, Projection, WriteAnswer } from '@isthmus/service-kit';
 import type { FastifyRequest } from 'fastify';
@@ -15,7 +15,7 @@ import {
   TimelineAnswer,
   TimelineQuery,
 } from './schemas.ts';
-import { patientKeyOf, readPatients, readStudies, stampOf } from './state.ts';
+import { patientKeyOf, readPatients, readStudies } from './state.ts';
 import { columnText } from './tables.ts';
 import type { EntriesTable, RelayDatabase } from './tables.ts';
 
@@ -152,7 +152,7 @@ async function readStudy(
   const { instances = 0, modalities } = counted.rows[0] ?? { modalities: null };
   const view = studyView(study, Object.fromEntries([[key, patient]]));
   const body = { studyInstanceUid: uid, ...view, modalities: modalities ?? [], instanceCount: instances };
-  return { etag: etagOf(stampOf(study, patient)), body };
+  return { etag: etagOf(studyStamp(study, patient)), body };
 }
 
 async function readTimeline(

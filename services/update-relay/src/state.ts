@@ -1,13 +1,4 @@
-import {
-  digest,
-  greatestStamp,
-  mergeRegisters,
-  patientKey,
-  patientOf,
-  patientSubject,
-  sha256,
-  studySubject,
-} from '@isthmus/domain';
+import { mergeRegisters, patientKey, patientOf, patientSubject, studySubject } from '@isthmus/domain';
 import type { RegisterMap } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { changeOf } from './fold.ts';
@@ -89,13 +80,4 @@ export async function readPatients(
 export function patientKeyOf(study: RegisterMap): string | undefined {
   const patient = patientOf(study);
   return patient && patientKey(patient.id, patient.issuer);
-}
-
-/**
- * What an ETag of a study says: the greatest stamp in it, which an edit made after seeing it must beat, and a
- * digest of what was seen. Without the quotation marks.
- */
-export function stampOf(study: RegisterMap, patient: RegisterMap): string {
-  const stamp = greatestStamp(study, greatestStamp(patient, ''));
-  return `${stamp === '' ? '0' : stamp}-${sha256(digest(study) + digest(patient)).slice(0, 16)}`;
 }
