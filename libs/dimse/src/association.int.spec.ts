@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import {
   allContexts,
   associate,
@@ -9,7 +10,6 @@ import {
   implicitLittle,
   pattern,
   startAcceptor,
-  until,
 } from '../test/acceptor-under-test.ts';
 import {
   AssociationAbortedError,
@@ -100,7 +100,7 @@ describe('association', () => {
       const first = await associate(t, port);
       await assert.rejects(associate(t, port), { result: 2, source: 3, reason: 2 });
       await first.release();
-      await until(() => acceptor.connections === 0, 'the end of the connections');
+      await eventually('the end of the connections', () => acceptor.connections === 0);
       await (await associate(t, port)).release();
     }
   });
@@ -151,7 +151,7 @@ describe('the end of an association', () => {
     await half.promise;
     association.abort();
     await assert.rejects(answer, AssociationAbortedError);
-    await until(() => errors.length === 1, 'the handler to be told');
+    await eventually('the handler to be told', () => errors.length === 1);
     assert.ok(errors[0] instanceof AssociationAbortedError || errors[0] instanceof AssociationLostError);
     assert.equal((await other.cEcho()).status, 0);
     assert.ok(!events.some(({ type }) => type === 'handler-failed'));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { eventually, temporaryFolder } from '@isthmus/testing';
 import {
   associate,
   collect,
@@ -9,9 +10,7 @@ import {
   explicitLittle,
   pattern,
   startAcceptor,
-  until,
 } from '../test/acceptor-under-test.ts';
-import { folder } from '../test/dcmtk.ts';
 import {
   commandPdu,
   dataPdu,
@@ -66,7 +65,7 @@ describe('asynchronous operations as requestor', () => {
     });
     const association = await associate(t, port, { operationsInvokedMax: 8 });
     assert.equal(association.operationsInvokedMax, 3);
-    const path = await folder(t);
+    const path = await temporaryFolder(t);
     const stores = Array.from({ length: 9 }, async (_, index) => {
       const file = join(path, String(index));
       await writeFile(file, pattern(700_000));
@@ -162,10 +161,10 @@ describe('asynchronous operations as acceptor', () => {
     assert.deepEqual(accept.user.asyncOperations, { invoked: 3, performed: 1 });
     // The fourth is beyond the window: it waits on the socket.
     peer.send(store(1), store(2), store(3), store(4));
-    await until(() => waiting.length === 3, 'three handlers');
+    await eventually('three handlers', () => waiting.length === 3);
     waiting[1]?.();
     assert.equal((await peer.receiveCommand()).messageIdBeingRespondedTo, 2);
-    await until(() => waiting.length === 4, 'the fourth handler');
+    await eventually('the fourth handler', () => waiting.length === 4);
     for (const resolve of waiting) resolve();
     const rest = [await peer.receiveCommand(), await peer.receiveCommand(), await peer.receiveCommand()];
     assert.deepEqual(rest.map((one) => one.messageIdBeingRespondedTo).sort(), [1, 3, 4]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import {
   associate,
   collect,
@@ -9,7 +10,6 @@ import {
   implicitLittle,
   pattern,
   startAcceptor,
-  until,
 } from '../test/acceptor-under-test.ts';
 import { commandPdu, dataPdu, pdv, scriptedAcceptor, storeCommand } from '../test/scripted-peer.ts';
 import type { AdmitRequest, AdmitResult, AssociationHandlers, SubOperationCounts } from './index.ts';
@@ -248,7 +248,7 @@ describe('C-GET', () => {
     });
     assert.deepEqual([outcome.status, outcome.counts.completed], [0xfe00, 1]);
     release();
-    await until(() => late.length === 1, 'the handler to be told');
+    await eventually('the handler to be told', () => late.length === 1);
     assert.match(String(late[0]), /answered already/);
     assert.equal(acceptor.connections, 1);
   });
@@ -260,7 +260,7 @@ describe('C-GET', () => {
       await peer.receiveCommand();
       await peer.receive();
       peer.send(commandPdu(3, storeCommand(7)), dataPdu(pdv(3, 0, pattern(5_000))));
-      await until(() => seen, 'the handler to be called');
+      await eventually('the handler to be called', () => seen);
       peer.socket.destroy();
     });
     let seen = false;
@@ -281,7 +281,7 @@ describe('C-GET', () => {
       },
     });
     await assert.rejects(asked, { code: 'DIMSE_ASSOCIATION_LOST' });
-    await until(() => thrown !== undefined, 'the handler to be told');
+    await eventually('the handler to be told', () => thrown !== undefined);
     assert.equal(thrown?.code, 'DIMSE_ASSOCIATION_LOST');
   });
 
@@ -333,6 +333,6 @@ describe('C-GET', () => {
     const association = await associate(t, port, { contexts });
     const onStore = () => new Promise<never>(() => undefined);
     await assert.rejects(association.cGet({ sopClassUid: studyRootGet, identifier, onStore }));
-    await until(() => acceptor.connections === 0, 'the end of the connection');
+    await eventually('the end of the connection', () => acceptor.connections === 0);
   });
 });

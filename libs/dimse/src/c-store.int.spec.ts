@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { temporaryFolder } from '@isthmus/testing';
 import {
   associate,
   collect,
@@ -25,10 +25,9 @@ const object = (dataSet: Buffer | { file: string; offset: number }, sopInstanceU
 });
 
 async function file(t: TestContext, bytes: Buffer): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'dimse-'));
-  t.after(() => rm(folder, { recursive: true }));
-  await writeFile(join(folder, 'object'), bytes);
-  return join(folder, 'object');
+  const path = join(await temporaryFolder(t), 'object');
+  await writeFile(path, bytes);
+  return path;
 }
 
 describe('C-STORE', () => {

@@ -12,6 +12,8 @@ import {
   tags,
 } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
+import { freePort, temporaryFolder } from '@isthmus/testing';
+import { missingTool, runTool, startTool } from '@isthmus/testing/dcmtk';
 import {
   associate,
   collect,
@@ -22,7 +24,7 @@ import {
   startAcceptor,
   studyRootFind,
 } from '../test/acceptor-under-test.ts';
-import { folder, freePort, hasTool, run, startArchive, startServer } from '../test/dcmtk.ts';
+import { startDcmqrscp } from '../test/dcmqrscp.ts';
 
 /** A small CT object with a private element and an odd string, in explicit VR little endian. */
 function ctObject(sopInstanceUid: string, pixelBytes = 200_000): Buffer {
@@ -54,7 +56,7 @@ function fileOf(sopInstanceUid: string, dataSet: Buffer): Buffer {
 }
 
 async function objects(t: TestContext, count: number) {
-  const path = await folder(t);
+  const path = await temporaryFolder(t);
   const made = [];
   for (let index = 0; index < count; index += 1) {
     const sopInstanceUid = `1.2.3.4.${index}`;
@@ -80,32 +82,28 @@ async function assertReceived(path: string, made: { sopInstanceUid: string; data
 
 const to = (port: number) => ['-aec', 'ACCEPTOR', '-aet', 'DCMTK', '127.0.0.1', String(port)];
 
-describe('DCMTK as requestor', () => {
+describe('DCMTK as requestor', { skip: missingTool('storescu') }, () => {
   it('echoscu gets its answer', async (t) => {
-    if (!(await hasTool(t, 'echoscu'))) return;
     const { port, event } = await startAcceptor(t);
-    const { code, output } = await run('echoscu', to(port));
+    const { code, output } = await runTool('echoscu', to(port));
     assert.equal(code, 0, output);
     assert.equal((await event('released')).association.callingAeTitle, 'DCMTK');
   });
 
   it('echoscu with 128 contexts gets its answer', async (t) => {
-    if (!(await hasTool(t, 'echoscu'))) return;
     const { port } = await startAcceptor(t);
-    const { code, output } = await run('echoscu', ['--propose-pc', '128', '--repeat', '3', ...to(port)]);
+    const { code, output } = await runTool('echoscu', ['--propose-pc', '128', '--repeat', '3', ...to(port)]);
     assert.equal(code, 0, output);
   });
 
   it('echoscu is told why it is rejected', async (t) => {
-    if (!(await hasTool(t, 'echoscu'))) return;
     const { port } = await startAcceptor(t, { aeTitles: ['OTHER'] });
-    const { code, output } = await run('echoscu', to(port));
+    const { code, output } = await runTool('echoscu', to(port));
     assert.notEqual(code, 0);
     assert.match(output, /Called AE Title Not Recognized/);
   });
 
   it('[R6] storescu brings every byte of its data sets, with small PDUs and large', async (t) => {
-    if (!(await hasTool(t, 'storescu'))) return;
     const stored = new Map<string, Buffer>();
     const { port } = await startAcceptor(t, {
       handlers: {
@@ -121,24 +119,29 @@ describe('DCMTK as requestor', () => {
       stored.clear();
       // -R with -xe: only what is needed, explicit VR first.
       const files = made.map(({ file }) => file);
-      const { code, output } = await run('storescu', ['-R', '-xe', '-pdu', pduBytes, ...to(port), ...files]);
+      const { code, output } = await runTool('storescu', [
+        '-R',
+        '-xe',
+        '-pdu',
+        pduBytes,
+        ...to(port),
+        ...files,
+      ]);
       assert.equal(code, 0, output);
       for (const { sopInstanceUid, dataSet } of made) assert.ok(stored.get(sopInstanceUid)?.equals(dataSet));
     }
   });
 
   it('storescu sees the status of a refusal and its comment', async (t) => {
-    if (!(await hasTool(t, 'storescu'))) return;
     const { port } = await startAcceptor(t, {
       handlers: { cStore: () => Promise.resolve({ status: 0xa700, errorComment: 'store is full' }) },
     });
     const [object] = await objects(t, 1);
-    const { output } = await run('storescu', ['-v', '-xe', ...to(port), object?.file as string]);
+    const { output } = await runTool('storescu', ['-v', '-xe', ...to(port), object?.file as string]);
     assert.match(output, /OutOfResources/);
   });
 
   it('findscu gets its rows', async (t) => {
-    if (!(await hasTool(t, 'findscu'))) return;
     const queries: (string | undefined)[] = [];
     const { port } = await startAcceptor(t, {
       handlers: {
@@ -155,7 +158,7 @@ describe('DCMTK as requestor', () => {
       },
     });
     const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'PatientID=P*', '-k', 'StudyInstanceUID'];
-    const { code, output } = await run('findscu', ['-v', '-S', ...keys, ...to(port)]);
+    const { code, output } = await runTool('findscu', ['-v', '-S', ...keys, ...to(port)]);
     assert.equal(code, 0, output);
     assert.deepEqual(queries, ['P*']);
     assert.match(output, /\(0020,000d\) UI \[1\.2\.99\]/);
@@ -163,7 +166,6 @@ describe('DCMTK as requestor', () => {
   });
 
   it('[Q13] findscu cancels an endless query', async (t) => {
-    if (!(await hasTool(t, 'findscu'))) return;
     const { port, event } = await startAcceptor(t, {
       handlers: {
         cFind: async function* ({ transferSyntaxUid }) {
@@ -172,7 +174,7 @@ describe('DCMTK as requestor', () => {
         },
       },
     });
-    const { output } = await run('findscu', [
+    const { output } = await runTool('findscu', [
       '-v',
       '-S',
       '--cancel',
@@ -186,7 +188,6 @@ describe('DCMTK as requestor', () => {
   });
 
   it('movescu gets counts and the final status', async (t) => {
-    if (!(await hasTool(t, 'movescu'))) return;
     const destinations: string[] = [];
     const { port } = await startAcceptor(t, {
       handlers: {
@@ -202,7 +203,7 @@ describe('DCMTK as requestor', () => {
       },
     });
     const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID=1.2.3'];
-    const { output } = await run('movescu', ['-d', '-S', '-aem', 'THIRD', ...keys, ...to(port)]);
+    const { output } = await runTool('movescu', ['-d', '-S', '-aem', 'THIRD', ...keys, ...to(port)]);
     assert.deepEqual(destinations, ['THIRD']);
     assert.match(output, /Remaining Suboperations\s*: 1/);
     assert.match(output, /Failed Suboperations\s*: 1/);
@@ -211,7 +212,6 @@ describe('DCMTK as requestor', () => {
   });
 
   it('[Q13] getscu gets every byte of our objects on its own association', async (t) => {
-    if (!(await hasTool(t, 'getscu'))) return;
     const made = await objects(t, 4);
     const { port, event } = await startAcceptor(t, {
       admit: (request) => ({
@@ -237,21 +237,28 @@ describe('DCMTK as requestor', () => {
         },
       },
     });
-    const received = await folder(t);
+    const received = await temporaryFolder(t);
     const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID=1.2.3'];
-    const { code, output } = await run('getscu', ['-v', '-S', '+B', '-od', received, ...keys, ...to(port)]);
+    const { code, output } = await runTool('getscu', [
+      '-v',
+      '-S',
+      '+B',
+      '-od',
+      received,
+      ...keys,
+      ...to(port),
+    ]);
     assert.equal(code, 0, output);
     await event('released');
     await assertReceived(received, made);
   });
 });
 
-describe('DCMTK as acceptor', () => {
+describe('DCMTK as acceptor', { skip: missingTool('storescp') }, () => {
   it('[R6] storescp +B gets every byte of our data sets, from file and from memory', async (t) => {
-    if (!(await hasTool(t, 'storescp'))) return;
     const port = await freePort();
-    const received = await folder(t);
-    await startServer(t, 'storescp', ['+B', '-od', received, String(port)], port);
+    const received = await temporaryFolder(t);
+    await startTool(t, 'storescp', ['+B', '-od', received, String(port)], port);
     const contexts = [{ sopClassUid: ctStorage, transferSyntaxUids: [explicitLittle] }];
     const association = await associate(t, port, { contexts });
     const made = await objects(t, 4);
@@ -270,7 +277,6 @@ describe('DCMTK as acceptor', () => {
   });
 
   it('dcmqrscp answers our C-FIND, and sends what our C-MOVE asks for to our acceptor', async (t) => {
-    if (!(await hasTool(t, 'dcmqrscp'))) return;
     const stored: string[] = [];
     const { port: ourPort } = await startAcceptor(t, {
       handlers: {
@@ -281,7 +287,7 @@ describe('DCMTK as acceptor', () => {
         },
       },
     });
-    const port = await startArchive(t, ourPort);
+    const port = await startDcmqrscp(t, ourPort);
     const studyRootMove = '1.2.840.10008.5.1.4.1.2.2.2';
     const association = await associate(t, port, {
       calledAeTitle: 'ARCHIVE',
@@ -325,8 +331,7 @@ describe('DCMTK as acceptor', () => {
   });
 
   it('[Q13] dcmqrscp brings what our C-GET asks for, on that association', async (t) => {
-    if (!(await hasTool(t, 'dcmqrscp'))) return;
-    const port = await startArchive(t, 1);
+    const port = await startDcmqrscp(t, 1);
     const studyRootGet = '1.2.840.10008.5.1.4.1.2.2.3';
     const association = await associate(t, port, {
       calledAeTitle: 'ARCHIVE',

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { associate, collect, pattern, startAcceptor, until } from '../test/acceptor-under-test.ts';
+import { eventually, temporaryFolder } from '@isthmus/testing';
+import { associate, collect, pattern, startAcceptor } from '../test/acceptor-under-test.ts';
 import { archive, assertAborted } from '../test/archive.ts';
-import { folder } from '../test/dcmtk.ts';
 import { commandPdu, dataPdu, pdv, scriptedRequestor, storeCommand } from '../test/scripted-peer.ts';
 import type { ScriptedPeer } from '../test/scripted-peer.ts';
 import { encodeAbort } from './pdu.ts';
@@ -93,21 +93,30 @@ describe('too many associations of one calling AE title', () => {
     await assert.rejects(call('CT1'), congestion);
     for (let count = 0; count < 3; count += 1) await call('GATEWAY');
     await assert.rejects(call('GATEWAY'), congestion);
-    await until(() => acceptor.connections === 5, 'the refused ones to be gone');
+    await eventually('the refused ones to be gone', () => acceptor.connections === 5);
     await first.release();
-    await until(() => acceptor.connections === 4, 'the released one to be gone');
+    await eventually('the released one to be gone', () => acceptor.connections === 4);
     await call('CT1');
   });
 });
 
 describe('after a thousand broken connections', () => {
-  const openFiles = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
-  const timers = (): number =>
-    process.getActiveResourcesInfo().filter((name) => name === 'Timeout' || name === 'Immediate').length;
+  const held = async (): Promise<{ files: number; timers: number }> => ({
+    files: (await readdir('/proc/self/fd')).length,
+    timers: process.getActiveResourcesInfo().filter((name) => name === 'Timeout' || name === 'Immediate')
+      .length,
+  });
+  const nothingLeft = (before: { files: number; timers: number }): Promise<true> =>
+    eventually('all descriptors and timers are given back', async () => {
+      const { files, timers } = await held();
+      assert.ok(files <= before.files, `${files} descriptors, ${before.files} before`);
+      assert.ok(timers <= before.timers, `${timers} timers, ${before.timers} before`);
+      return true;
+    });
   const limits = { associationsMax: 1_000, associationsPerAddressMax: 1_000, abortLingerMs: 20 };
 
   it('[Q13] aborts and resets in mid object leave no descriptor, timer or file', async (t) => {
-    const path = await folder(t);
+    const path = await temporaryFolder(t);
     let started = 0;
     let done = 0;
     const { port, acceptor } = await startAcceptor(t, {
@@ -129,7 +138,7 @@ describe('after a thousand broken connections', () => {
       },
     });
     await readdir(path);
-    const before = { files: await openFiles(), timers: timers() };
+    const before = await held();
     for (let wave = 0; wave < 20; wave += 1) {
       const breakOff = async (count: number): Promise<void> => {
         const peer = await scriptedRequestor(t, port);
@@ -137,43 +146,31 @@ describe('after a thousand broken connections', () => {
         peer.send(commandPdu(3, storeCommand(1)), dataPdu(pdv(3, 0, pattern(20_000))));
         if (count % 2 === 0) peer.send(encodeAbort(0, 0));
         else peer.socket.resetAndDestroy();
-        await until(() => peer.isClosed || peer.socket.readableEnded, 'the end');
+        await eventually('the end', () => peer.isClosed || peer.socket.readableEnded);
         peer.socket.destroy();
       };
       await Promise.all(Array.from({ length: 50 }, (_, count) => breakOff(count)));
     }
-    await until(() => acceptor.connections === 0, 'the end of the connections');
-    await until(() => done === started, 'the handlers to be told');
+    await eventually('the end of the connections', () => acceptor.connections === 0);
+    await eventually('the handlers to be told', () => done === started);
     assert.ok(started >= 500, `${started}`);
-    await until(() => timers() <= before.timers, `timers: ${timers()} of ${before.timers}`);
-    let files = Infinity;
-    for (let count = 0; count < 100 && files > before.files; count += 1) {
-      files = await openFiles();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    assert.ok(files <= before.files, `${files} descriptors, ${before.files} before`);
+    await nothingLeft(before);
     assert.deepEqual(await readdir(path), []);
   });
 
   it('[Q13] half-open ones leave no descriptor or timer, and others are served meanwhile', async (t) => {
     const { port, acceptor } = await startAcceptor(t, { limits: { ...limits, firstPduMs: 300 } });
     const other = await associate(t, port);
-    const before = { files: await openFiles(), timers: timers() };
+    const before = await held();
     for (let wave = 0; wave < 4; wave += 1) {
       const peers = await Promise.all(Array.from({ length: 250 }, () => scriptedRequestor(t, port)));
       // Some have begun to speak.
       for (const peer of peers.slice(0, 100)) peer.send([1, 0, 0, 0]);
       assert.equal((await other.cEcho()).status, 0);
-      await until(() => acceptor.connections === 1, 'the end of the connections');
+      await eventually('the end of the connections', () => acceptor.connections === 1);
       for (const { socket } of peers) socket.destroy();
     }
-    await until(() => timers() <= before.timers, `timers: ${timers()} of ${before.timers}`);
-    let files = Infinity;
-    for (let count = 0; count < 100 && files > before.files; count += 1) {
-      files = await openFiles();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    assert.ok(files <= before.files, `${files} descriptors, ${before.files} before`);
+    await nothingLeft(before);
     assert.equal((await other.cEcho()).status, 0);
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ctStorage, studyRootFind, until } from '../test/acceptor-under-test.ts';
+import { eventually } from '@isthmus/testing';
+import { ctStorage, studyRootFind } from '../test/acceptor-under-test.ts';
 import { associateRequest, commandPdu, echoCommand, pdu, scriptedRequestor } from '../test/scripted-peer.ts';
 import { encodeAssociateRequest, encodeReleaseRequest } from './pdu.ts';
 import { archive, assertAborted } from '../test/archive.ts';
@@ -20,7 +21,7 @@ describe('before an association', () => {
       peer.send(bytes);
       await assertAborted(peer, reason);
     }
-    await until(() => acceptor.connections === 0, 'the end of all connections');
+    await eventually('the end of all connections', () => acceptor.connections === 0);
   });
 
   it('a silent peer and one that dribbles are aborted after the deadline and destroyed', async (t) => {
@@ -32,7 +33,7 @@ describe('before an association', () => {
     let at = 0;
     const dribble = setInterval(() => dribbling.send(bytes.subarray(at, (at += 1))), 5);
     t.after(() => clearInterval(dribble));
-    await until(() => acceptor.connections === 0, 'the end of both connections');
+    await eventually('the end of both connections', () => acceptor.connections === 0);
     assert.equal((await event('ended')).error.code, 'DIMSE_RESPONSE_TIMEOUT');
   });
 

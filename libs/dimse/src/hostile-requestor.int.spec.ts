@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { associate, collect, ctStorage, pattern, until } from '../test/acceptor-under-test.ts';
+import { eventually } from '@isthmus/testing';
+import { associate, collect, ctStorage, pattern } from '../test/acceptor-under-test.ts';
 import {
   associateRequest,
   cancelCommand,
@@ -61,7 +62,7 @@ describe('in an association', () => {
     peer.send(whole.subarray(0, whole.length - 100));
     peer.socket.end();
     assert.equal((await event('ended')).error.code, 'DIMSE_ASSOCIATION_LOST');
-    await until(() => broken.length === 1, 'the handler to be told');
+    await eventually('the handler to be told', () => broken.length === 1);
     assert.ok(broken[0] instanceof AssociationLostError);
     assert.equal(stored.length, 0);
     assert.equal((await other.cEcho()).status, 0);
@@ -76,11 +77,11 @@ describe('in an association', () => {
       const peer = await scriptedRequestor(t, port);
       await peer.associate();
       peer.send(commandPdu(3, storeCommand(1)), dataPdu(pdv(3, 0, pattern(10_000))));
-      await until(() => acceptor.connections === 1, 'the connection');
+      await eventually('the connection', () => acceptor.connections === 1);
       end(peer);
       const seen = broken.length;
-      await until(() => broken.length > seen || broken.length === 2, 'the handler to be told');
-      await until(() => acceptor.connections === 0, 'the end of the connection');
+      await eventually('the handler to be told', () => broken.length > seen || broken.length === 2);
+      await eventually('the end of the connection', () => acceptor.connections === 0);
     }
     assert.ok(broken[0] instanceof AssociationAbortedError);
     assert.ok(broken[1] instanceof AssociationLostError);
@@ -160,7 +161,7 @@ describe('in an association', () => {
     await stuck.associate();
     stuck.send(commandPdu(3, storeCommand(1)), dataPdu(pdv(3, 0, pattern(100))));
     await assertAborted(stuck, 0);
-    await until(() => acceptor.connections === 0 && broken.length === 1, 'the end of both');
+    await eventually('the end of both', () => acceptor.connections === 0 && broken.length === 1);
   });
 
   it('a peer that asks for more rows than it takes is aborted, and the handler is told', async (t) => {
@@ -178,7 +179,7 @@ describe('in an association', () => {
     await peer.associate();
     peer.socket.pause();
     peer.send(commandPdu(5, findCommand(1)), dataPdu(pdv(5, 2, Buffer.alloc(0))));
-    await until(() => aborted && acceptor.connections === 0, 'the end of the association');
+    await eventually('the end of the association', () => aborted && acceptor.connections === 0);
   });
 
   it('[R6] a handler that does not read makes the peer wait; then every byte arrives', async (t) => {
@@ -203,11 +204,11 @@ describe('in an association', () => {
     peer.send(dataPdu(pdv(3, 2, Buffer.alloc(0))));
     let last = -1;
     let still = 0;
-    await until(() => {
+    await eventually('the stream to stand still', () => {
       still = taken === last ? still + 1 : 0;
       last = taken;
       return still > 40;
-    }, 'the stream to stand still');
+    });
     assert.ok(taken < fragments / 2, `${taken} of ${fragments} fragments were taken`);
     gate.resolve();
     assert.equal((await peer.receiveCommand()).status, 0);
@@ -333,9 +334,9 @@ describe('in an association', () => {
       const seen = broken.length;
       if (count % 2 === 0) peer.send(encodeAbort(0, 0));
       else peer.socket.destroySoon();
-      await until(() => broken.length > seen, 'the handler to be told');
+      await eventually('the handler to be told', () => broken.length > seen);
     }
-    await until(() => acceptor.connections === 1, 'the end of the connections');
+    await eventually('the end of the connections', () => acceptor.connections === 1);
     assert.deepEqual([broken.length, stored.length], [100, 0]);
     assert.equal((await other.cEcho()).status, 0);
   });

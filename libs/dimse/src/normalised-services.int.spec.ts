@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeDataSet, encodeDataSet, stringOf } from '@isthmus/dicom';
-import { associate, ctStorage, explicitLittle, startAcceptor, until } from '../test/acceptor-under-test.ts';
+import { eventually } from '@isthmus/testing';
+import { associate, ctStorage, explicitLittle, startAcceptor } from '../test/acceptor-under-test.ts';
 import { commandPdu, dataPdu, pdv, scriptedAcceptor, scriptedRequestor } from '../test/scripted-peer.ts';
 import type {
   AdmitRequest,
@@ -184,7 +185,7 @@ describe('DIMSE-N services', () => {
     });
     await association.nAction({ sopClassUid: storageCommitment, sopInstanceUid: '1.2', actionTypeId: 1 });
     await assert.rejects(outcome.promise, { code: 'DIMSE_RESPONSE_TIMEOUT' });
-    await until(() => acceptor.connections === 0, 'the end of the connection');
+    await eventually('the end of the connection', () => acceptor.connections === 0);
   });
 
   it('a request where none is due is against the protocol', async (t) => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { allContexts, startAcceptor, until } from '../test/acceptor-under-test.ts';
+import { eventually } from '@isthmus/testing';
+import { allContexts, startAcceptor } from '../test/acceptor-under-test.ts';
 import { commandPdu, scriptedAcceptor } from '../test/scripted-peer.ts';
 import { associationPool, PoolExhaustedError } from './index.ts';
 import type { AssociationPoolOptions, RequestAssociationOptions, RequestedAssociation } from './index.ts';
@@ -61,7 +62,7 @@ describe('association pool', () => {
     const it = pool(t, { associationsPerPeerMax: 1 });
     await it.use({ ...peer(port), contexts: allContexts.slice(0, 1) }, (one) => one.cEcho());
     await it.use(peer(port), (one) => one.cEcho());
-    await until(() => events.some(({ type }) => type === 'released'), 'the release of the first');
+    await eventually('the release of the first', () => events.some(({ type }) => type === 'released'));
     assert.equal(it.open, 1);
   });
 
@@ -70,7 +71,7 @@ describe('association pool', () => {
     const it = pool(t, { idleMs: 10 });
     await it.use(peer(port), (one) => one.cEcho());
     await event('released');
-    await until(() => it.open === 0, 'the pool to be empty');
+    await eventually('the pool to be empty', () => it.open === 0);
   });
 
   it('does the work once more when a kept association turns out to be dead', async (t) => {
@@ -117,7 +118,7 @@ describe('association pool', () => {
     );
     assert.equal((await it.use(peer(port), (one) => one.cEcho())).status, 0);
     await acceptor.stop();
-    await until(() => it.open === 0, 'the loss to be noticed');
+    await eventually('the loss to be noticed', () => it.open === 0);
     await assert.rejects(
       it.use(peer(port), () => Promise.resolve()),
       { code: 'DIMSE_ASSOCIATION_LOST' },

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import {
   associate,
   implicitLittle,
   startAcceptor,
   studyRootFind,
   studyRootMove,
-  until,
 } from '../test/acceptor-under-test.ts';
 import type { FindRow } from './index.ts';
 
@@ -106,7 +106,7 @@ describe('C-FIND', () => {
     for await (const _ of responses) break;
     assert.equal((await responses.final).status, 0xfe00);
     assert.equal(cancelled?.aborted, true);
-    await until(() => cleanedUp, 'the end of the generator');
+    await eventually('the end of the generator', () => cleanedUp);
     assert.equal((await association.cEcho()).status, 0);
   });
 
@@ -145,11 +145,11 @@ describe('C-FIND', () => {
     await rows.next();
     let last = -1;
     let still = 0;
-    await until(() => {
+    await eventually('the rows to stand still', () => {
       still = pulled === last ? still + 1 : 0;
       last = pulled;
       return still > 20;
-    }, 'the rows to stand still');
+    });
     assert.ok(pulled < 500, `${pulled} of 1,000 rows were pulled`);
     let count = 1;
     while ((await rows.next()).done !== true) count += 1;

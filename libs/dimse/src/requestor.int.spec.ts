@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import {
   allContexts,
   associate,
@@ -8,7 +9,6 @@ import {
   pattern,
   studyRootFind,
   studyRootMove,
-  until,
 } from '../test/acceptor-under-test.ts';
 import { commandPdu, dataPdu, pdu, pdv, scriptedAcceptor } from '../test/scripted-peer.ts';
 import type { ScriptedPeer } from '../test/scripted-peer.ts';
@@ -167,7 +167,7 @@ describe('an operation', () => {
     });
     const association = await associate(t, port);
     assert.equal((await association.cStore({ ...object, dataSet: pattern(3_000_000) })).status, 0xa700);
-    await until(() => bytes === 3_000_000, 'the whole data set');
+    await eventually('the whole data set', () => bytes === 3_000_000);
   });
 
   it('takes FF00 and FF01 both as pending', async (t) => {
@@ -283,7 +283,7 @@ describe('releasing', () => {
     });
     const association = await associate(t, port);
     await association.release();
-    await until(() => types.includes('closed'), 'the end of the connection');
+    await eventually('the end of the connection', () => types.includes('closed'));
     assert.deepEqual(types, [pduType.releaseRq, pduType.releaseRp, 'closed']);
   });
 
@@ -310,7 +310,7 @@ describe('releasing', () => {
     });
     const association = await associate(t, port);
     await association.closed;
-    await until(() => answered !== undefined, 'the answer');
+    await eventually('the answer', () => answered !== undefined);
     assert.equal(answered, pduType.releaseRp);
     await assert.rejects(association.cEcho(), AssociationLostError);
   });

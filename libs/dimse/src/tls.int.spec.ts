@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { encodeDataSet, fileMetaInformation } from '@isthmus/dicom';
+import { eventually, freePort, temporaryFolder } from '@isthmus/testing';
+import { missingTool, runTool, startTool } from '@isthmus/testing/dcmtk';
 import {
   associate,
   collect,
@@ -13,10 +15,8 @@ import {
   explicitLittle,
   pattern,
   startAcceptor,
-  until,
 } from '../test/acceptor-under-test.ts';
-import { certificate } from '../test/certificates.ts';
-import { folder, freePort, hasTool, run, startServer } from '../test/dcmtk.ts';
+import { certificate, opensslMissing } from '../test/certificates.ts';
 import type { AdmitRequest, AdmitResult } from './index.ts';
 
 const object = (dataSet: Buffer) => ({
@@ -28,10 +28,9 @@ const object = (dataSet: Buffer) => ({
 
 const mutual = { requestCert: true, rejectUnauthorized: true };
 
-describe('TLS', () => {
+describe('TLS', { skip: opensslMissing }, () => {
   it('[R6] carries an association with both sides certified, bytes unchanged', async (t) => {
     const own = await certificate(t);
-    if (own === undefined) return;
     let received = Buffer.alloc(0) as Buffer;
     const { port } = await startAcceptor(t, {
       tls: { ...own, ca: own.cert, ...mutual },
@@ -51,7 +50,6 @@ describe('TLS', () => {
 
   it('refuses a peer whose certificate is not trusted, and one that does not speak it', async (t) => {
     const own = await certificate(t);
-    if (own === undefined) return;
     const { port, events, event, acceptor } = await startAcceptor(t, {
       tls: own,
       limits: { abortLingerMs: 20 },
@@ -63,12 +61,11 @@ describe('TLS', () => {
     );
     assert.equal((await event('tls-failed')).remoteAddress, '127.0.0.1');
     assert.ok(!events.some(({ type }) => type === 'accepted'));
-    await until(() => acceptor.connections === 0, 'the end of the connections');
+    await eventually('the end of the connections', () => acceptor.connections === 0);
   });
 
   it('[Q13] a certificate is bound to an AE title and an address by admission', async (t) => {
     const [own, ct1, ct2] = [await certificate(t), await certificate(t, 'CT1'), await certificate(t, 'CT2')];
-    if (own === undefined || ct1 === undefined || ct2 === undefined) return;
     const seen: AdmitRequest[] = [];
     const { port } = await startAcceptor(t, {
       tls: { ...own, ca: [ct1.cert, ct2.cert], ...mutual },
@@ -96,7 +93,6 @@ describe('TLS', () => {
 
   it('speaks TLS 1.2 and 1.3 with the suites of BCP 195 only', async (t) => {
     const own = await certificate(t);
-    if (own === undefined) return;
     const { port } = await startAcceptor(t, { tls: own });
     const offer = async (options: object): Promise<string> => {
       const socket = connectTls({ host: '127.0.0.1', port, ca: own.cert, ...options });
@@ -117,7 +113,6 @@ describe('TLS', () => {
 
   it('takes a new certificate while associations go on, and keeps the old when the new is unusable', async (t) => {
     const [before, after] = [await certificate(t), await certificate(t, 'renewed')];
-    if (before === undefined || after === undefined) return;
     const { port, acceptor } = await startAcceptor(t, { tls: before });
     const association = await associate(t, port, { tls: { ca: before.cert } });
     assert.throws(() => acceptor.reloadTls({ key: 'no key', cert: 'no certificate' }));
@@ -135,7 +130,6 @@ describe('TLS', () => {
 
   it('[Q13] handshakes in progress are counted, and have a deadline; so has the first PDU after', async (t) => {
     const own = await certificate(t);
-    if (own === undefined) return;
     const { port, acceptor, events, event } = await startAcceptor(t, {
       tls: own,
       limits: { tlsHandshakesMax: 3, tlsHandshakeMs: 150, firstPduMs: 100, abortLingerMs: 20 },
@@ -147,12 +141,12 @@ describe('TLS', () => {
       return socket;
     };
     const sockets = [silent(), silent(), silent()];
-    await until(() => acceptor.connections === 3, 'the connections');
+    await eventually('the connections', () => acceptor.connections === 3);
     await once(silent(), 'close');
     assert.equal(events.filter(({ type }) => type === 'turned-away').length, 1);
     await Promise.all(sockets.map((socket) => once(socket, 'close')));
     assert.equal(events.filter(({ type }) => type === 'tls-failed').length, 3);
-    await until(() => acceptor.connections === 0, 'the end of the connections');
+    await eventually('the end of the connections', () => acceptor.connections === 0);
 
     const mute = connectTls({ host: '127.0.0.1', port, ca: own.cert });
     t.after(() => mute.destroy());
@@ -161,11 +155,11 @@ describe('TLS', () => {
     mute.resume();
     const ended = await event('ended');
     assert.equal(ended.error.code, 'DIMSE_RESPONSE_TIMEOUT');
-    await until(() => acceptor.connections === 0, 'the end of the connection');
+    await eventually('the end of the connection', () => acceptor.connections === 0);
   });
 });
 
-describe('DCMTK over TLS', () => {
+describe('DCMTK over TLS', { skip: opensslMissing || missingTool('storescu') }, () => {
   const dataSet = encodeDataSet(
     {
       '00080016': { vr: 'UI', Value: [ctStorage] },
@@ -177,7 +171,6 @@ describe('DCMTK over TLS', () => {
 
   it('[R6] storescu brings an object, each side with its certificate', async (t) => {
     const [ours, theirs] = [await certificate(t), await certificate(t, 'DCMTK')];
-    if (ours === undefined || theirs === undefined || !(await hasTool(t, 'storescu'))) return;
     const received: Buffer[] = [];
     const subjects: (string | undefined)[] = [];
     const { port } = await startAcceptor(t, {
@@ -196,7 +189,7 @@ describe('DCMTK over TLS', () => {
         },
       },
     });
-    const file = join(await folder(t), 'object.dcm');
+    const file = join(await temporaryFolder(t), 'object.dcm');
     const meta = {
       sopClassUid: ctStorage,
       sopInstanceUid: '1.2.3',
@@ -206,7 +199,7 @@ describe('DCMTK over TLS', () => {
     await writeFile(file, Buffer.concat([fileMetaInformation(meta), dataSet]));
     const keys = ['+tls', theirs.keyFile, theirs.certFile, '+cf', ours.certFile];
     const to = ['-aec', 'ACCEPTOR', '127.0.0.1', String(port), file];
-    const { code, output } = await run('storescu', [...keys, '-R', '-xe', ...to]);
+    const { code, output } = await runTool('storescu', [...keys, '-R', '-xe', ...to]);
     assert.equal(code, 0, output);
     assert.ok(received[0]?.equals(dataSet));
     assert.deepEqual(subjects, ['CN=DCMTK,O=Test']);
@@ -214,10 +207,9 @@ describe('DCMTK over TLS', () => {
 
   it('[R6] storescp takes our objects, each side with its certificate', async (t) => {
     const [ours, theirs] = [await certificate(t), await certificate(t, 'DCMTK')];
-    if (ours === undefined || theirs === undefined || !(await hasTool(t, 'storescp'))) return;
     const port = await freePort();
     const keys = ['+tls', theirs.keyFile, theirs.certFile, '+cf', ours.certFile];
-    await startServer(t, 'storescp', [...keys, '--ignore', String(port)], port);
+    await startTool(t, 'storescp', [...keys, '--ignore', String(port)], port);
     const contexts = [{ sopClassUid: ctStorage, transferSyntaxUids: [explicitLittle] }];
     const association = await associate(t, port, { contexts, tls: { ...ours, ca: theirs.cert } });
     assert.equal((await association.cStore(object(dataSet))).status, 0);

@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import { acceptAssociations, requestAssociation } from '../src/index.ts';
 import type {
   AcceptAssociationsOptions,
@@ -61,7 +62,7 @@ export async function startAcceptor(
     port: acceptor.address.port,
     events,
     event: async <T extends AssociationEvent['type']>(type: T) => {
-      await until(() => events.some((event) => event.type === type), `event ${type}`);
+      await eventually(`event ${type}`, () => events.some((event) => event.type === type));
       return events.find((event) => event.type === type) as AssociationEvent & { type: T };
     },
   };
@@ -83,15 +84,6 @@ export async function associate(
   });
   t.after(() => association.abort());
   return association;
-}
-
-/** Waits for a condition; rejects after 10 s, naming what it waited for. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /** All bytes of a data set. */

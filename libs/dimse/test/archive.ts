@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { collect, startAcceptor, until } from './acceptor-under-test.ts';
+import { eventually } from '@isthmus/testing';
+import { collect, startAcceptor } from './acceptor-under-test.ts';
 import type { ScriptedPeer } from './scripted-peer.ts';
 import type { AcceptAssociationsOptions } from '../src/index.ts';
 import { decodeAbort } from '../src/pdu.ts';
@@ -32,5 +33,5 @@ export async function assertAborted(peer: ScriptedPeer, reason?: number): Promis
   assert.ok(answer !== 'closed', 'closed without A-ABORT');
   assert.equal(answer.type, 7);
   if (reason !== undefined) assert.deepEqual(decodeAbort(answer.body), { source: 2, reason });
-  await until(() => peer.isClosed || peer.socket.readableEnded, 'the end of the connection');
+  await eventually('the end of the connection', () => peer.isClosed || peer.socket.readableEnded);
 }
