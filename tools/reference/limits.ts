@@ -1,14 +1,15 @@
-import { dimseEdgeConfig } from '@isthmus/dimse-edge';
+import { dimseEdgeConfig, limitSettings } from '@isthmus/dimse-edge';
 import { defaultLimits, defaultTimeouts } from '@isthmus/dimse';
 import { incomingLimits } from '@isthmus/domain';
 import { bytesText, durationText, sentence, table } from './markdown.ts';
 import { interfaceMembers, numberIn, numberOfConstant, objectMembers } from './source.ts';
 
-/** What dimse-edge sets itself (app.ts). */
-const setByEdge: { readonly [limit: string]: string } = {
-  associationsMax: `${dimseEdgeConfig.ASSOCIATIONS_MAX.default} (ASSOCIATIONS_MAX)`,
-  associationsPerAddressMax: `${dimseEdgeConfig.ASSOCIATIONS_MAX.default} (ASSOCIATIONS_MAX)`,
-};
+/** A bound that a setting of dimse-edge decides on, else the library's. */
+function limitText(name: string, value: number): string {
+  if (!(name in limitSettings)) return valueText(name, value);
+  const setting = limitSettings[name as keyof typeof limitSettings];
+  return `${valueText(name, dimseEdgeConfig[setting].default ?? value)} (${setting})`;
+}
 
 function valueText(name: string, value: number): string {
   if (name.endsWith('Ms')) return durationText(value);
@@ -25,7 +26,7 @@ export function associationLimitTable(): string {
     ['Limit', 'Value', 'Meaning'],
     Object.entries(defaultLimits).map(([name, value]) => [
       name,
-      setByEdge[name] ?? valueText(name, value),
+      limitText(name, value),
       sentence(about.get(name) ?? ''),
     ]),
   );

@@ -18,6 +18,7 @@ import type { DimseLimits } from './limits.ts';
 import { fragmentBytesMax } from './message-writer.ts';
 import { answerTo, rejectionBefore, tooManyAssociations } from './negotiation.ts';
 import type { Rejection } from './negotiation.ts';
+import type { Place } from './occupancy.ts';
 import {
   decodeAssociateRequest,
   encodeAssociateAccept,
@@ -48,7 +49,7 @@ export interface ConnectionFacts {
   readonly refusal?: Rejection;
   readonly tls?: TlsFacts;
   /** Takes a place for a calling AE title, given back by the acceptor; false when there is none. */
-  readonly takePlace: (callingAeTitle: string, associationsMax: number) => boolean;
+  readonly takePlace: Place['take'];
 }
 
 /**
@@ -162,7 +163,7 @@ export class AcceptedAssociation implements ConnectionOwner {
   #hasPlace(request: AssociateRequest, result: AdmitResult & { accept: true }): boolean {
     if (this.#connection.isEnded) return true;
     const associationsMax = result.associationsMax ?? this.#limits.associationsPerAeTitleMax;
-    return this.#facts.takePlace(request.callingAeTitle, associationsMax);
+    return this.#facts.takePlace(request.callingAeTitle, associationsMax, result.isKnown === true);
   }
 
   /** What `admit` throws at once becomes a rejection, too. A decision that never comes must not keep a connection. */

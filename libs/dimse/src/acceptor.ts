@@ -184,7 +184,7 @@ class Listening implements Acceptor {
       remoteAddress,
       tls,
       refusal: place.isServed ? undefined : tooManyAssociations,
-      takePlace: (callingAeTitle, max) => place.take(callingAeTitle, max),
+      takePlace: (callingAeTitle, max, isKnown) => place.take(callingAeTitle, max, isKnown),
     });
     this.#open.add(association);
     socket.once('close', () => this.#open.delete(association));

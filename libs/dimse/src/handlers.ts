@@ -75,6 +75,8 @@ export type AdmitResult =
       readonly contexts: readonly AdmittedContext[];
       /** Of this calling AE title at a time, instead of `associationsPerAeTitleMax`. */
       readonly associationsMax?: number;
+      /** A peer that we know: it does not count for `unknownPerAddressMax`. Default false. */
+      readonly isKnown?: boolean;
       /**
        * Only for SOP classes whose roles the peer proposed, and only roles that it proposed; without it a peer
        * is SCU. `scp` true lets a C-GET of the peer be answered with objects of the class.

@@ -8,8 +8,10 @@ export interface DimseLimits {
    * exceeded).
    */
   readonly associationsMax: number;
-  /** Open associations from one network address. */
+  /** Open connections from one network address, of whomever. */
   readonly associationsPerAddressMax: number;
+  /** Those among them that `admit` has not called known: still without an association, or of strangers. */
+  readonly unknownPerAddressMax: number;
   /** Open associations of one calling AE title, where `admit` says nothing else. */
   readonly associationsPerAeTitleMax: number;
   /** TLS handshakes in progress; more connections are closed at once. They count as associations, too. */
@@ -78,6 +80,7 @@ const MIB = 1024 * KIB;
 export const defaultLimits: DimseLimits = {
   associationsMax: 256,
   associationsPerAddressMax: 64,
+  unknownPerAddressMax: 64,
   associationsPerAeTitleMax: 64,
   tlsHandshakesMax: 64,
   refusalsMax: 32,

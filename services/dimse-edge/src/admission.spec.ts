@@ -57,6 +57,7 @@ describe('[Q13] C-GET', () => {
     const answer = decide('stations', configured(station('CT1')), { contexts, roles });
     assert.deepEqual(answer, {
       accept: true,
+      isKnown: true,
       contexts: [{ id: 1, transferSyntaxUid: uids.ExplicitVrLittleEndian }],
       roles: roles.slice(0, 1),
     });
@@ -64,7 +65,12 @@ describe('[Q13] C-GET', () => {
 
   it('is not for strangers on this machine', () => {
     const answer = decide('open-loopback', configured(), { contexts, remoteAddress: '127.0.0.1' });
-    assert.deepEqual(answer, { accept: true, contexts: [{ id: 1, reason: 3 }], roles: [] });
+    assert.deepEqual(answer, {
+      accept: true,
+      isKnown: false,
+      contexts: [{ id: 1, reason: 3 }],
+      roles: [],
+    });
   });
 });
 

@@ -69,7 +69,7 @@ export function dutyOf(sopClassUid: string): SopClassDuty {
  * PS3.6 does not know is passed over, since not even the UIDs of such an object could be read. The three private
  * classes are for stations of kind `cluster` alone, and C-GET for configured stations: as with C-MOVE, objects leave to
  * nobody else. A peer may take objects of every storage class that it proposes to (role SCP, for C-GET). Called AE titles
- * are checked by the acceptor.
+ * are checked by the acceptor. Stations are known peers, which have places of their own (see `associationLimits`).
  *
  * @param options.addressesOf - Addresses known for a station's host; an empty list matches nobody.
  */
@@ -95,6 +95,7 @@ export function admit(
   }
   return {
     accept: true,
+    isKnown: station !== undefined,
     contexts: request.contexts.map((context) => admitContext(context, station)),
     roles: request.roles.filter((role) => dutyOf(role.sopClassUid) === 'storage'),
   };

@@ -11,6 +11,7 @@ import { acknowledgedIds } from './acknowledged.ts';
 import { admit } from './admission.ts';
 import { openAnnouncedPulls } from './announced-pulls.ts';
 import type { AnnouncedPulls } from './announced-pulls.ts';
+import { associationLimits, warnOfGreed } from './association-limits.ts';
 import { answerCStore, associationEvents, associationHandlers } from './associations.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { durability } from './durability.ts';
@@ -33,6 +34,7 @@ import { createRetrieves } from './retrieve.ts';
 import { createSpool } from './spool.ts';
 import { turns } from './turns.ts';
 
+export { limitSettings } from './association-limits.ts';
 export { dimseEdgeConfig } from './config.ts';
 export type { DimseEdgeConfig } from './config.ts';
 
@@ -70,8 +72,9 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
   // What was started last is the first to end: peers, then requests and jobs, then what they use.
   const stop = (): Promise<void> => stopInOrder(log, started.reverse());
   try {
-    await Promise.race([watch.ready, sleep(configurationWaitMs)]);
+    await untilReady(watch, configurationWaitMs);
     watch.onChange(() => warnOfOtherAeTitle(watch, config, log));
+    warnOfGreed(config, log);
     const durable = durability(config.FSYNC);
     started.push(['object store', () => durable.close()]);
     const pulls = createPulls(() => config.AE_TITLE);
@@ -122,6 +125,13 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     await stop();
     throw error;
   }
+}
+
+/** Waits for the configuration, but not for ever; keeps no timer when it has come. */
+async function untilReady(watch: ConfigurationWatch, waitMs: number): Promise<void> {
+  const isReady = new AbortController();
+  watch.ready.then(() => isReady.abort()).catch(() => undefined);
+  await sleep(waitMs, isReady.signal);
 }
 
 /** Puts the parts together. Nothing runs yet but what a call starts. */
@@ -207,7 +217,7 @@ function acceptPeers(
     aeTitles: [config.AE_TITLE],
     implementationClassUid: uids.IsthmusImplementationClass,
     implementationVersionName,
-    limits: { associationsMax: config.ASSOCIATIONS_MAX, associationsPerAddressMax: config.ASSOCIATIONS_MAX },
+    limits: associationLimits(config),
     admit: async (request) => {
       const host = stationOfAeTitle(watch.current(), request.callingAeTitle)?.host;
       const addresses = host === undefined ? [] : await hosts.addressesOf(host);
