@@ -1,4 +1,3 @@
-/* eslint-disable no-restricted-syntax -- the size of libuv's thread pool can be told by the environment alone */
 import { setFlagsFromString } from 'node:v8';
 
 /**

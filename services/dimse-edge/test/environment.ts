@@ -1,5 +1,4 @@
-/* eslint-disable no-restricted-syntax -- tests have no config.ts; this is the one place where they look */
-
+/** Tests have no config.ts; this is the one place where they look at the environment. */
 /** Where real DICOM files are, when they are. */
 export const samples: string | undefined = process.env['DICOM_SAMPLES'];
 /** In CI a foreign tool that is missing is a failure, not a skip. */
