@@ -103,22 +103,6 @@ export class AcceptedAssociation implements ConnectionOwner {
     else throw new ProtocolError(2, `PDU type ${type}`);
   }
 
-  pdvStart(contextId: number, isCommand: boolean, isLast: boolean): void {
-    this.#dialogue.pdvStart(contextId, isCommand, isLast);
-  }
-
-  pdvData(slice: Buffer): void {
-    this.#dialogue.pdvData(slice);
-  }
-
-  pdvEnd(): void {
-    this.#dialogue.pdvEnd();
-  }
-
-  dataPduEnd(): void {
-    // Deadlines are refreshed by the connection.
-  }
-
   ended(error: DimseError | undefined): void {
     const association = this.#association;
     this.#dialogue.end(error ?? new AssociationLostError('the association was released'));

@@ -60,6 +60,21 @@ export function isOfContext({ facts }: Operation): boolean {
   return (affectedSopClassUid ?? requestedSopClassUid) === facts.context.sopClassUid;
 }
 
+/**
+ * How C-FIND, C-MOVE and C-GET begin: with a handler, of the SOP class of the context, and with an identifier;
+ * otherwise they are refused.
+ */
+export async function withIdentifier<Handler>(
+  operation: Operation,
+  handler: Handler | undefined,
+  serve: (handler: Handler, identifier: Buffer) => Response | Promise<Response>,
+): Promise<Response> {
+  if (handler === undefined || !isOfContext(operation)) return refuse(operation, sopClassNotSupported);
+  const identifier = await operation.wholeDataSet();
+  if (identifier === undefined) return refuse(operation, dimseStatus.IdentifierDoesNotMatch, 'no identifier');
+  return serve(handler, identifier);
+}
+
 /** Takes the data set off the connection, unread, and answers. */
 export async function refuse(operation: Operation, status: number, errorComment?: string): Promise<Response> {
   operation.storeData?.discard();

@@ -14,16 +14,19 @@ import type { DimseLimits } from './limits.ts';
 import { decodeAbort, encodeAbort, pduType } from './pdu.ts';
 
 /**
- * One side of an association: gets PDUs, and exactly one `ended`. A throw in any of them aborts the
- * association.
+ * One side of an association: gets the PDUs that open and close it, and exactly one `ended`. A throw in any of
+ * them aborts the association.
  */
-export interface ConnectionOwner extends PduReceiver {
+export interface ConnectionOwner extends Pick<PduReceiver, 'pdu'> {
   /**
    * Once, at the first of: an abort from either side, a broken rule or deadline, the end of the connection.
    * `undefined` after an orderly release. Nothing can be sent any more.
    */
   ended(error: DimseError | undefined): void;
 }
+
+/** Gets the contents of P-DATA-TF; a throw aborts the association. */
+export type MessageReceiver = Pick<PduReceiver, 'pdvStart' | 'pdvData' | 'pdvEnd'>;
 
 /**
  * Why reading is stopped; it goes on when no reason is left. An object stands for itself: several queues may
@@ -42,6 +45,7 @@ export class Connection {
   readonly socket: Socket;
   readonly framer: PduFramer;
   readonly #owner: ConnectionOwner;
+  #messages: MessageReceiver | undefined;
   readonly #limits: DimseLimits;
   readonly #pausedFor = new Set<PauseReason>();
   readonly #clock = new DeadlineClock();
@@ -84,16 +88,13 @@ export class Connection {
           else owner.pdu(type, body);
         },
         pdvStart: (contextId, isCommand, isLast, length) =>
-          owner.pdvStart(contextId, isCommand, isLast, length),
+          this.#messages?.pdvStart(contextId, isCommand, isLast, length),
         pdvData: (slice) => {
           this.#windowBytes += slice.length;
-          owner.pdvData(slice);
+          this.#messages?.pdvData(slice);
         },
-        pdvEnd: () => owner.pdvEnd(),
-        dataPduEnd: () => {
-          this.#touch();
-          owner.dataPduEnd();
-        },
+        pdvEnd: () => this.#messages?.pdvEnd(),
+        dataPduEnd: () => this.#touch(),
       },
       { state, pduBytesMax: limits.pduBytesMax, associatePduBytesMax: limits.associatePduBytesMax },
     );
@@ -106,6 +107,11 @@ export class Connection {
     socket.on('error', (error) => (this.#socketError = error));
     socket.on('end', () => this.#lost('the peer closed the connection'));
     socket.on('close', () => this.#lost(this.#socketError?.message ?? 'the connection was closed'));
+  }
+
+  /** Who gets the messages; to be said before the association is established. */
+  messagesTo(receiver: MessageReceiver): void {
+    this.#messages = receiver;
   }
 
   get isEnded(): boolean {

@@ -1,6 +1,6 @@
 import { commandField } from './command-set.ts';
 import type { CommandSet } from './command-set.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, MessageReceiver } from './connection.ts';
 import { AssociationAbortedError, AssociationLostError, ProtocolError } from './errors.ts';
 import type { DimseError } from './errors.ts';
 import type { AssociationEvent, AssociationHandlers, AssociationInfo } from './handlers.ts';
@@ -49,7 +49,7 @@ export interface DialogueTerms {
  * of us, and requests of ours (PS3.7 7.5). A request that comes before its turn waits on the socket; only
  * C-CANCEL passes.
  */
-export class Dialogue {
+export class Dialogue implements MessageReceiver {
   readonly sender: MessageSender;
   readonly outgoing: OutgoingRequests;
   readonly #parts: DialogueParts;
@@ -66,6 +66,7 @@ export class Dialogue {
   constructor(parts: DialogueParts) {
     this.#parts = parts;
     this.#connection = parts.connection;
+    this.#connection.messagesTo(this);
     this.#limits = parts.limits;
     this.sender = new MessageSender(parts.connection);
     this.outgoing = new OutgoingRequests({

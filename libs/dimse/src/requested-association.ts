@@ -401,22 +401,6 @@ export class RequestedAssociation implements ConnectionOwner {
     }
   }
 
-  pdvStart(contextId: number, isCommand: boolean, isLast: boolean): void {
-    this.#dialogue.pdvStart(contextId, isCommand, isLast);
-  }
-
-  pdvData(slice: Buffer): void {
-    this.#dialogue.pdvData(slice);
-  }
-
-  pdvEnd(): void {
-    this.#dialogue.pdvEnd();
-  }
-
-  dataPduEnd(): void {
-    // Deadlines are refreshed by the connection.
-  }
-
   ended(error: DimseError | undefined): void {
     const why = error ?? new AssociationLostError('the association was released');
     this.#negotiation.reject(why);

@@ -1,13 +1,5 @@
 import { dimseStatus, encodeDataSet, isAeTitle } from '@isthmus/dicom';
-import {
-  failure,
-  isOfContext,
-  RequestOf,
-  refuse,
-  response,
-  sopClassNotSupported,
-  stopIterating,
-} from './answers.ts';
+import { failure, RequestOf, refuse, response, stopIterating, withIdentifier } from './answers.ts';
 import type { OnEvent, Response } from './answers.ts';
 import type { CommandSet, SubOperationCounts } from './command-set.ts';
 import { NoPresentationContextError } from './errors.ts';
@@ -16,45 +8,41 @@ import type { Operation } from './operation.ts';
 import type { AcceptedContext, ResponseOutcome, StoreObject } from './outcomes.ts';
 
 /** C-MOVE (PS3.4 C.4.2): sub-operations are the handler's, on other associations. */
-export async function serveMove(
+export function serveMove(
   operation: Operation,
   handlers: AssociationHandlers,
   onEvent: OnEvent,
 ): Promise<Response> {
-  const { cMove } = handlers;
-  if (cMove === undefined || !isOfContext(operation)) return refuse(operation, sopClassNotSupported);
-  const identifier = await operation.wholeDataSet();
-  if (identifier === undefined) return refuse(operation, dimseStatus.IdentifierDoesNotMatch, 'no identifier');
-  const destinationAeTitle = operation.facts.command.moveDestination ?? '';
-  if (!isAeTitle(destinationAeTitle)) return refuse(operation, dimseStatus.MoveDestinationUnknown);
-  const request = Object.assign(new RequestOf(operation), { identifier, destinationAeTitle });
-  return retrieve(operation, {
-    service: 'C-MOVE',
-    start: () => cMove.call(handlers, request),
-    onEvent,
+  return withIdentifier(operation, handlers.cMove, (cMove, identifier) => {
+    const destinationAeTitle = operation.facts.command.moveDestination ?? '';
+    if (!isAeTitle(destinationAeTitle)) return refuse(operation, dimseStatus.MoveDestinationUnknown);
+    const request = Object.assign(new RequestOf(operation), { identifier, destinationAeTitle });
+    return retrieve(operation, {
+      service: 'C-MOVE',
+      start: () => cMove.call(handlers, request),
+      onEvent,
+    });
   });
 }
 
 /** C-GET (PS3.4 C.4.3): sub-operations go out on the association of the request. */
-export async function serveGet(
+export function serveGet(
   operation: Operation,
   handlers: AssociationHandlers,
   onEvent: OnEvent,
 ): Promise<Response> {
-  const { cGet } = handlers;
-  if (cGet === undefined || !isOfContext(operation)) return refuse(operation, sopClassNotSupported);
-  const identifier = await operation.wholeDataSet();
-  if (identifier === undefined) return refuse(operation, dimseStatus.IdentifierDoesNotMatch, 'no identifier');
-  const request = new GetRequestOf(operation, identifier);
-  const answer = await retrieve(operation, {
-    service: 'C-GET',
-    start: () => cGet.call(handlers, request),
-    onEvent,
-    counted: () => request.tally().counts,
-    settle: () => request.settle(),
+  return withIdentifier(operation, handlers.cGet, async (cGet, identifier) => {
+    const request = new GetRequestOf(operation, identifier);
+    const answer = await retrieve(operation, {
+      service: 'C-GET',
+      start: () => cGet.call(handlers, request),
+      onEvent,
+      counted: () => request.tally().counts,
+      settle: () => request.settle(),
+    });
+    await request.settle();
+    return answer;
   });
-  await request.settle();
-  return answer;
 }
 
 /** Runs a handler that yields counts, and tells the peer of them. */

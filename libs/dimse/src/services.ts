@@ -9,6 +9,7 @@ import {
   response,
   sopClassNotSupported,
   stopIterating,
+  withIdentifier,
 } from './answers.ts';
 import type { OnEvent, Response } from './answers.ts';
 import { commandField, encodeCommandSet } from './command-set.ts';
@@ -114,23 +115,25 @@ async function serveStore(
 // --------------------------------------------------------------------------------------------------------
 // C-FIND
 
-async function serveFind(
+function serveFind(operation: Operation, handlers: AssociationHandlers, onEvent: OnEvent): Promise<Response> {
+  return withIdentifier(operation, handlers.cFind, (cFind, identifier) => {
+    const request = Object.assign(new RequestOf(operation), { identifier });
+    return sendRows(operation, () => cFind.call(handlers, request), onEvent);
+  });
+}
+
+async function sendRows(
   operation: Operation,
-  handlers: AssociationHandlers,
+  start: () => AsyncIterable<FindRow, StatusAnswer | void>,
   onEvent: OnEvent,
 ): Promise<Response> {
-  const { cFind } = handlers;
-  if (cFind === undefined || !isOfContext(operation)) return refuse(operation, sopClassNotSupported);
-  const identifier = await operation.wholeDataSet();
-  if (identifier === undefined) return refuse(operation, dimseStatus.IdentifierDoesNotMatch, 'no identifier');
   const { contextId, sender, limits } = operation.facts;
   const writer = new BatchWriter(sender, limits.batchBytes);
   const cancelled = operation.interrupted.then((): StatusAnswer => ({ status: dimseStatus.Cancel }));
   let rows: AsyncIterator<FindRow, StatusAnswer | void> | undefined;
   let answered = false;
   const send = async (): Promise<StatusAnswer> => {
-    const request = Object.assign(new RequestOf(operation), { identifier });
-    rows = cFind.call(handlers, request)[Symbol.asyncIterator]();
+    rows = start()[Symbol.asyncIterator]();
     const commandOf = pendingCommands(operation);
     for (;;) {
       const row = await rows.next();
