@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { element, tags, uids } from '@isthmus/dicom';
-import { requestAssociation } from '@isthmus/dimse';
+import { acceptAssociations, requestAssociation } from '@isthmus/dimse';
 import type { MoveOutcome } from '@isthmus/dimse';
 import { requestSubjects } from '@isthmus/domain';
 import type { RetrieveAnswer, RetrieveRequest } from '@isthmus/domain';
+import type { TestContextLike } from '@isthmus/testing';
 import { dcmtk, dcmtkMissing } from '../test/dcmtk.ts';
 import { ctObject, dataSetOfFile } from '../test/objects.ts';
 import { startTestEdge } from '../test/start-edge.ts';
@@ -113,15 +114,10 @@ describe('[R1] C-GET', () => {
   });
 });
 
-describe('[R1] a pull from a peer that does not know us as a move destination', () => {
-  it('goes on by C-GET, and what comes is marked as a copy', async (test) => {
-    const north = await startTestEdge(test);
-    const archive = await startTestEdge(test, { cluster: 'archive' });
-    await archive.station({ aeTitle: 'NORTH', port: 0 });
-    await north.station({ aeTitle: 'ARCHIVE', port: archive.edge.dicomPort, archive: true });
-    await storeAll(archive, threeObjects());
-    const answers: RetrieveAnswer[] = [];
-    for await (const answer of north.eventLog.requests.askStream<RetrieveRequest, RetrieveAnswer>(
+describe('[R1] a pull from a peer that sends nothing by C-MOVE', () => {
+  const pull = async (north: TestEdge): Promise<RetrieveAnswer | undefined> => {
+    let last: RetrieveAnswer | undefined;
+    const answers = north.eventLog.requests.askStream<RetrieveRequest, RetrieveAnswer>(
       requestSubjects.retrieve,
       {
         studyInstanceUid: '1.2.9',
@@ -130,10 +126,18 @@ describe('[R1] a pull from a peer that does not know us as a move destination', 
         deadlineMs: 20_000,
       },
       { timeoutMs: 20_000 },
-    )) {
-      answers.push(answer);
-    }
-    assert.deepEqual(answers.at(-1), { done: { outcome: 'complete', arrived: 3, missing: [] } });
+    );
+    for await (const answer of answers) last = answer;
+    return last;
+  };
+
+  it('goes on by C-GET when it does not know us, and what comes is marked as a copy', async (test) => {
+    const north = await startTestEdge(test);
+    const archive = await startTestEdge(test, { cluster: 'archive' });
+    await archive.station({ aeTitle: 'NORTH', port: 0 });
+    await north.station({ aeTitle: 'ARCHIVE', port: archive.edge.dicomPort, archive: true });
+    await storeAll(archive, threeObjects());
+    assert.deepEqual(await pull(north), { done: { outcome: 'complete', arrived: 3, missing: [] } });
     await north.federator.seen(3);
     const facts = [...north.federator.instances.values()];
     assert.deepEqual(
@@ -145,4 +149,64 @@ describe('[R1] a pull from a peer that does not know us as a move destination', 
       ],
     );
   });
+
+  it('goes on by C-GET whatever the failure, and when C-MOVE is not accepted', async (test) => {
+    const moves = [0xc000, 0xa702, undefined] as const;
+    for (const move of moves) {
+      const north = await startTestEdge(test);
+      await north.station({ aeTitle: 'ARCHIVE', port: await scriptedArchive(test, { move }) });
+      assert.deepEqual(await pull(north), { done: { outcome: 'complete', arrived: 3, missing: [] } });
+    }
+  });
+
+  it('says what both were answered when C-GET fails, too', async (test) => {
+    const north = await startTestEdge(test);
+    await north.station({
+      aeTitle: 'ARCHIVE',
+      port: await scriptedArchive(test, { move: 0xc000, get: 0xa701 }),
+    });
+    const detail = 'ARCHIVE: status c000; by C-GET: status a701';
+    assert.deepEqual(await pull(north), { done: { outcome: 'failed', arrived: 0, missing: [], detail } });
+  });
 });
+
+/**
+ * An archive that answers C-MOVE with a failure, or does not accept it, and has the three objects for C-GET.
+ * @returns Its port.
+ */
+async function scriptedArchive(
+  test: TestContextLike,
+  answers: { readonly move: number | undefined; readonly get?: number },
+): Promise<number> {
+  const nothing = { completed: 0, failed: 0, warning: 0 };
+  const archive = await acceptAssociations({
+    host: '127.0.0.1',
+    port: 0,
+    aeTitles: ['ARCHIVE'],
+    implementationClassUid: '1.2.3',
+    implementationVersionName: 'ARCHIVE',
+    admit: ({ contexts, roles }) => ({
+      accept: true,
+      contexts: contexts.map(({ id, sopClassUid, transferSyntaxUids }) =>
+        sopClassUid === uids.StudyRootMove && answers.move === undefined
+          ? { id, reason: 3 }
+          : { id, transferSyntaxUid: transferSyntaxUids[0]! },
+      ),
+      roles,
+    }),
+    handlers: {
+      cMove: async function* () {
+        yield* [];
+        return { status: answers.move ?? 0, counts: nothing };
+      },
+      cGet: async function* (request) {
+        yield* [];
+        if (answers.get !== undefined) return { status: answers.get, counts: nothing };
+        for (const object of threeObjects()) await request.store(object);
+        return { status: 0, counts: request.tally().counts };
+      },
+    },
+  });
+  test.after(() => archive.stop({ graceMs: 0 }));
+  return archive.address.port;
+}

@@ -237,7 +237,8 @@ async function locateSources(studyInstanceUid: string, parts: RetrieveParts): Pr
 }
 
 /**
- * All C-MOVEs to one source, over one association; C-GETs when it does not know us as a move destination (A801).
+ * All C-MOVEs to one source, over one association; C-GETs when it sends nothing, as one that does not know us as a move
+ * destination: PS3.4 C.4.2.1.5 has A801 for that, Orthanc says C000.
  */
 async function pullFrom(
   source: Source,
@@ -249,7 +250,7 @@ async function pullFrom(
 ): Promise<Pulled> {
   const configuration = parts.configuration();
   const station = configuration.stations.get(source.aeTitle) ?? stationOfPeer(configuration, source.peer);
-  if (!station) return { whole: false, detail: 'no such station is configured' };
+  if (!station) return { whole: false, refused: true, detail: 'no such station is configured' };
   const facts = {
     studyInstanceUid: request.studyInstanceUid,
     peer: source.peer,
@@ -273,13 +274,17 @@ async function pullFrom(
     // Only a cluster knows our private elements; a third party may answer nothing at all to one that it does not know.
     const hops = station.kind === 'cluster' ? hopsBlock([...new Set([...passed, parts.cluster])]) : {};
     const asking = { request, hops, signal, arrived: pull.arrived };
-    const moved = await moveAll(association, asking, parts.ourAeTitle());
-    if (!moved.destinationUnknown || signal.aborted) return moved;
-    // The peer does not know where we are; on an association of ours it need not.
+    const moved =
+      association.accepted(uids.StudyRootMove).length > 0
+        ? await moveAll(association, asking, parts.ourAeTitle())
+        : { whole: false, refused: true, detail: 'C-MOVE is not accepted' };
+    if (!moved.refused || signal.aborted) return moved;
+    // The peer may not know where we are; on an association of ours it need not.
     await association.release().catch(() => {});
     association = await requestGetAssociation(station, parts.ourAeTitle());
     if (association.accepted(uids.StudyRootGet).length === 0) return moved;
-    return await getAll(association, asking, takeFrom(station, parts.take));
+    const got = await getAll(association, asking, takeFrom(station, parts.take));
+    return got.refused ? { ...got, detail: `${moved.detail}; by C-GET: ${got.detail}` } : got;
   } finally {
     pull.close();
     await takeBack?.();
@@ -301,7 +306,8 @@ interface Pulled {
   /** The peer said success to each, and as many objects arrived as it counted. */
   readonly whole: boolean;
   readonly detail?: string;
-  readonly destinationUnknown?: boolean;
+  /** Nothing was sent, and every answer was a failure. */
+  readonly refused: boolean;
 }
 
 function moveAll(association: RequestedAssociation, asking: Asking, ourAeTitle: string): Promise<Pulled> {
@@ -330,6 +336,7 @@ async function askAll(
   ask: (identifier: DataSetJson) => Promise<MoveOutcome>,
 ): Promise<Pulled> {
   let completed = 0;
+  let failuresOnly = true;
   const problems: string[] = [];
   for (const identifier of identifiersOf(request)) {
     if (signal.aborted) break;
@@ -341,16 +348,17 @@ async function askAll(
       answer = await ask({ ...narrowed, ...hops });
     }
     completed += answer.counts.completed + answer.counts.warning;
+    failuresOnly &&= isFailure(answer.status);
     if (answer.status !== dimseStatus.Success) {
-      const detail = `status ${hex(answer.status)} ${answer.errorComment ?? ''}`.trim();
-      if (destinationUnknown) return { whole: false, detail, destinationUnknown };
-      problems.push(detail);
+      problems.push(`status ${hex(answer.status)} ${answer.errorComment ?? ''}`.trim());
+      if (destinationUnknown) break;
     }
   }
   const short = arrived.size < completed;
   if (short) problems.push(`${completed} sent by its count, ${arrived.size} arrived`);
   return {
     whole: problems.length === 0 && completed > 0 && !signal.aborted,
+    refused: failuresOnly && completed === 0 && problems.length > 0,
     ...(problems.length > 0 ? { detail: problems[0] } : {}),
   };
 }
