@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { ConfigurationChangedEvent, ConfigurationKind } from '@isthmus/domain';
-import { startProjection } from '@isthmus/service-kit';
-import type { Database, EventSource, Log, Metrics, Projection } from '@isthmus/service-kit';
+import { pageOf, sequenceOfCursor, startProjection } from '@isthmus/service-kit';
+import type { Database, EventSource, Log, Metrics, Page, Projection } from '@isthmus/service-kit';
 
 export interface HistoryEntry {
   readonly id: string;
@@ -45,20 +45,21 @@ export function startHistory(parts: {
 /** Changes, newest first. @param cursor - `nextCursor` of the page before. */
 export async function readHistory(
   db: Database,
-  query: { kind?: string | undefined; name?: string | undefined; cursor?: string | undefined; limit: number },
-): Promise<{ items: HistoryEntry[]; nextCursor: string | null }> {
-  const found = await sql<HistoryEntry & { at: Date; sequence: number }>`
+  query: { readonly kind?: string; readonly name?: string; readonly cursor?: string; readonly limit: number },
+): Promise<Page<HistoryEntry>> {
+  const before = sequenceOfCursor(query.cursor) ?? null;
+  const found = await sql<Omit<HistoryEntry, 'at'> & { at: Date; sequence: number }>`
     select sequence, event_id as id, at, kind, name, version, author, reason, value from configuration_change
     where (${query.kind ?? null}::text is null or kind = ${query.kind ?? null})
       and (${query.name ?? null}::text is null or name = ${query.name ?? null})
-      and (${query.cursor ?? null}::bigint is null or sequence < ${query.cursor ?? null}::bigint)
+      and (${before}::bigint is null or sequence < ${before}::bigint)
     order by sequence desc limit ${query.limit + 1}`.execute(db);
-  const rows = found.rows.slice(0, query.limit);
-  const more = found.rows.length > query.limit;
-  return {
-    items: rows.map(({ sequence: _, ...row }) => ({ ...row, at: (row.at as unknown as Date).toISOString() })),
-    nextCursor: more ? String(rows.at(-1)?.sequence) : null,
-  };
+  return pageOf(
+    found.rows,
+    query.limit,
+    (row) => row.sequence,
+    ({ sequence: _, at, ...row }) => ({ ...row, at: at.toISOString() }),
+  );
 }
 
 /** Names in the order in which they were first configured: the order that an export keeps. */

@@ -1,8 +1,10 @@
 import type { Configuration, ConfigurationKind } from '@isthmus/domain';
 import {
   etagOf,
+  listOf,
   newUuid,
   notFound,
+  pageFields,
   Problem,
   ProblemSchema,
   requireIfMatch,
@@ -32,7 +34,6 @@ import {
   historyAnswer,
   linkAnswer,
   linkBody,
-  listOf,
   peerSchema,
   stationAnswer,
   stationBody,
@@ -207,8 +208,7 @@ function registerWhole(app: HttpApp, parts: RouteParts): void {
     {
       kind: Type.Optional(Type.Enum(['cluster', 'station', 'link'])),
       name: Type.Optional(Type.String({ maxLength: 64 })),
-      cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+      ...pageFields({ limitMax: 200, limitDefault: 50 }),
     },
     { additionalProperties: false },
   );
@@ -218,10 +218,7 @@ function registerWhole(app: HttpApp, parts: RouteParts): void {
     querystring,
     response: answers({ 200: historyAnswer }),
   };
-  app.get(`${url}/history`, { schema: past }, async (request) => {
-    const { kind, name, cursor, limit = 50 } = request.query;
-    return readHistory(parts.db, { kind, name, cursor, limit });
-  });
+  app.get(`${url}/history`, { schema: past }, async (request) => readHistory(parts.db, request.query));
 }
 
 /**

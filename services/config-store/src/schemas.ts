@@ -1,3 +1,4 @@
+import { listOf } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
 
@@ -152,8 +153,6 @@ export const linkAnswer = Type.Object({
   version,
   warnings,
 });
-export const listOf = <Item extends TSchema>(item: Item) =>
-  Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) });
 
 export const historyAnswer = listOf(
   Type.Object({

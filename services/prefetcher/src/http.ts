@@ -1,5 +1,5 @@
-import { notFound, Problem, ProblemSchema } from '@isthmus/service-kit';
-import type { HttpApp } from '@isthmus/service-kit';
+import { notFound, pageOf, ProblemSchema, sequenceOfCursor } from '@isthmus/service-kit';
+import type { HttpApp, Page } from '@isthmus/service-kit';
 import type { Kysely } from 'kysely';
 import { Type } from 'typebox';
 import { candidateView } from './candidate.ts';
@@ -77,22 +77,16 @@ export function addRoutes(app: HttpApp, parts: RoutesParts): void {
 async function listJobs(
   db: Kysely<PrefetcherTables>,
   page: { readonly limit: number; readonly cursor?: string; readonly state?: string },
-): Promise<{ items: object[]; nextCursor: string | null }> {
+): Promise<Page<object>> {
+  const before = sequenceOfCursor(page.cursor);
   let query = db
     .selectFrom('prefetch_job')
     .selectAll()
     .orderBy('first_sequence', 'desc')
     .limit(page.limit + 1);
   if (page.state !== undefined) query = query.where('state', '=', page.state as Job['state']);
-  if (page.cursor !== undefined) query = query.where('first_sequence', '<', fromCursor(page.cursor));
-  const rows = await query.execute();
-  const shown = rows.slice(0, page.limit);
-  const last = shown.at(-1);
-  const more = last !== undefined && rows.length > page.limit;
-  return {
-    items: shown.map(jobView),
-    nextCursor: more ? Buffer.from(String(last.first_sequence)).toString('base64url') : null,
-  };
+  if (before !== undefined) query = query.where('first_sequence', '<', before);
+  return pageOf(await query.execute(), page.limit, (job) => job.first_sequence, jobView);
 }
 
 function jobView(job: Job): object {
@@ -111,13 +105,4 @@ function jobView(job: Job): object {
     updatedAt: job.updated_at.toISOString(),
     priors: job.priors,
   };
-}
-
-function fromCursor(cursor: string): number {
-  const sequence = Number(Buffer.from(cursor, 'base64url').toString());
-  if (Number.isSafeInteger(sequence) && sequence > 0) return sequence;
-  throw new Problem(400, undefined, {
-    detail: 'cursor is not one that a list here gave.',
-    errors: [{ pointer: 'cursor', detail: 'is not one that a list here gave' }],
-  });
 }

@@ -1,3 +1,4 @@
+import { listOf, pageFields } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import { jobStates } from './tables.ts';
 
@@ -39,14 +40,10 @@ export const JobAnswer = Type.Object({
   updatedAt: Type.String(),
   priors: Type.Array(CandidateAnswer),
 });
-export const JobList = Type.Object({
-  items: Type.Array(JobAnswer),
-  nextCursor: Type.Union([Type.String(), Type.Null()]),
-});
+export const JobList = listOf(JobAnswer);
 export const JobQuery = Type.Object(
   {
-    limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
-    cursor: Type.Optional(Type.String({ maxLength: 64 })),
+    ...pageFields({ limitMax: 200, limitDefault: 50 }),
     state: Type.Optional(Type.Enum([...jobStates])),
   },
   closed,

@@ -1,5 +1,5 @@
 import { studyStamp } from '@isthmus/domain';
-import { addProjectionRoutes, etagOf, notFound, ProblemSchema } from '@isthmus/service-kit';
+import { addProjectionRoutes, etagOf, listOf, notFound, ProblemSchema } from '@isthmus/service-kit';
 import type { Database, HttpApp, Rebuilds } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import type { CircuitBreaker } from './circuit-breaker.ts';
@@ -67,9 +67,8 @@ function addStudies(app: HttpApp, parts: RoutesParts): void {
         body: SearchBody,
         response: {
           200: Type.Object({
-            items: Type.Array(FoundStudySchema),
+            ...listOf(FoundStudySchema).properties,
             clusters: Type.Array(OutcomeSchema),
-            nextCursor: Type.Union([Type.String(), Type.Null()]),
           }),
           ...failures,
         },

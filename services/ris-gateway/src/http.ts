@@ -1,5 +1,5 @@
 import type { Configuration, OrderPlaced, VisitBooked } from '@isthmus/domain';
-import { ProblemSchema, unprocessable } from '@isthmus/service-kit';
+import { listOf, ProblemSchema, unprocessable } from '@isthmus/service-kit';
 import type { HttpApp, Idempotency, Projection, WriteAnswer } from '@isthmus/service-kit';
 import type { Kysely } from 'kysely';
 import { Type } from 'typebox';
@@ -8,7 +8,7 @@ import type { PlaceParts } from './place.ts';
 import { listRecords, oneRecord } from './read-records.ts';
 import { orderName, visitName } from './records.ts';
 import type { RecordKind, RecordName, RisRecord } from './records.ts';
-import { ListQuery, listOf, OrderAnswer, OrderInput, VisitAnswer, VisitInput } from './schemas.ts';
+import { ListQuery, OrderAnswer, OrderInput, VisitAnswer, VisitInput } from './schemas.ts';
 import type { RisGatewayTables } from './tables.ts';
 
 export interface RoutesParts extends PlaceParts {

@@ -1,4 +1,5 @@
-import { Problem } from '@isthmus/service-kit';
+import { pageOf, Problem, sequenceOfCursor } from '@isthmus/service-kit';
+import type { Page } from '@isthmus/service-kit';
 import type { Kysely, Selectable } from 'kysely';
 import type { RecordKind } from './records.ts';
 import type { RisGatewayTables, RisRecordTable } from './tables.ts';
@@ -14,12 +15,13 @@ export function answerOf(row: Pick<Row, 'body' | 'placed_at' | 'changed_at'>): o
   };
 }
 
-/** One page of a list, newest placed first; pages neither repeat nor skip while others are placed. */
+/** One page of a list, newest placed first. */
 export async function listRecords(
   db: Kysely<RisGatewayTables>,
   kind: RecordKind,
   page: { readonly limit: number; readonly cursor?: string; readonly status?: string },
-): Promise<{ items: object[]; nextCursor: string | null }> {
+): Promise<Page<object>> {
+  const before = sequenceOfCursor(page.cursor);
   let query = db
     .selectFrom('ris_record')
     .selectAll()
@@ -27,14 +29,8 @@ export async function listRecords(
     .orderBy('first_sequence', 'desc')
     .limit(page.limit + 1);
   if (page.status !== undefined) query = query.where('status', '=', page.status);
-  if (page.cursor !== undefined) query = query.where('first_sequence', '<', fromCursor(page.cursor));
-  const rows = await query.execute();
-  const shown = rows.slice(0, page.limit);
-  const last = shown.at(-1);
-  return {
-    items: shown.map(answerOf),
-    nextCursor: last && rows.length > page.limit ? toCursor(last.first_sequence) : null,
-  };
+  if (before !== undefined) query = query.where('first_sequence', '<', before);
+  return pageOf(await query.execute(), page.limit, (row) => row.first_sequence, answerOf);
 }
 
 /**
@@ -58,17 +54,4 @@ export async function oneRecord(
       code: 'ISSUER_NEEDED',
     });
   return answerOf(row);
-}
-
-function toCursor(sequence: number): string {
-  return Buffer.from(String(sequence)).toString('base64url');
-}
-
-function fromCursor(cursor: string): number {
-  const sequence = Number(Buffer.from(cursor, 'base64url').toString());
-  if (Number.isSafeInteger(sequence) && sequence > 0) return sequence;
-  throw new Problem(400, undefined, {
-    detail: 'cursor is not one that a list here gave.',
-    errors: [{ pointer: 'cursor', detail: 'is not one that a list here gave' }],
-  });
 }

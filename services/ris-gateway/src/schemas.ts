@@ -1,3 +1,4 @@
+import { pageFields } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 
@@ -90,11 +91,8 @@ export const VisitAnswer = Type.Object({
 
 export const ListQuery = Type.Object(
   {
-    limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
-    cursor: Type.Optional(Type.String({ maxLength: 64 })),
+    ...pageFields({ limitMax: 200, limitDefault: 50 }),
     status: Type.Optional(Type.String({ maxLength: 16 })),
   },
   closed,
 );
-export const listOf = <Item extends ReturnType<typeof Type.Object>>(item: Item) =>
-  Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) });

@@ -1,7 +1,15 @@
 import type { Refusal, RegisterMap, StudyCommand } from '@isthmus/domain';
 import { patientOf, studyStamp, studyView, uidPattern } from '@isthmus/domain';
-import { checkIfMatch, etagOf, notFound, Problem, unprocessable } from '@isthmus/service-kit';
-import type { HttpApp, Idempotency, Projection, WriteAnswer } from '@isthmus/service-kit';
+import {
+  checkIfMatch,
+  etagOf,
+  notFound,
+  pageOf,
+  Problem,
+  sequenceOfCursor,
+  unprocessable,
+} from '@isthmus/service-kit';
+import type { HttpApp, Idempotency, Page, Projection, WriteAnswer } from '@isthmus/service-kit';
 import type { FastifyRequest } from 'fastify';
 import { sql } from 'kysely';
 import { ContendedError } from './commands.ts';
@@ -159,18 +167,17 @@ async function readTimeline(
   db: RelayDatabase,
   uid: string,
   query: { readonly limit: number; readonly cursor?: string; readonly all: boolean },
-): Promise<{ items: TimelineItem[]; nextCursor: string | null }> {
+): Promise<Page<TimelineItem>> {
+  const after = sequenceOfCursor(query.cursor) ?? 0;
   const study = (await readStudies(db, [uid])).get(uid)?.registers;
   if (!study) throw notFound('There is no such study here.');
   const key = patientKeyOf(study);
   const subjects = key === undefined ? [uid] : [uid, columnText(key)];
   const rows = await sql<EntriesTable>`select * from entries
     where subject = any(${subjects}::text[]) and (effective or ${query.all})
-      and sequence > ${Number(query.cursor ?? 0)}
+      and sequence > ${after}
     order by sequence limit ${query.limit + 1}`.execute(db);
-  const shown = rows.rows.slice(0, query.limit);
-  const more = rows.rows.length > shown.length;
-  return { items: shown.map(timelineItem), nextCursor: more ? String(shown.at(-1)?.sequence ?? 0) : null };
+  return pageOf(rows.rows, query.limit, (row) => row.sequence, timelineItem);
 }
 
 interface TimelineItem {

@@ -1,5 +1,5 @@
 import { reportStatuses } from '@isthmus/domain';
-import { ProblemSchema } from '@isthmus/service-kit';
+import { listOf, pageFields, ProblemSchema } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 
 const closed = { additionalProperties: false };
@@ -62,38 +62,32 @@ export const StudyAnswer = Type.Object({ studyInstanceUid: Type.String() }, open
 
 export const TimelineQuery = Type.Object(
   {
-    limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 200 }),
-    cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
+    ...pageFields({ limitMax: 1_000, limitDefault: 200 }),
     all: Type.Boolean({ default: false, description: 'Also entries that changed nothing' }),
   },
   closed,
 );
 
-const cursor = Type.Union([Type.String(), Type.Null()]);
-
-export const TimelineAnswer = Type.Object({
-  items: Type.Array(
-    Type.Object(
-      {
-        sequence: Type.Integer(),
-        id: Type.String(),
-        type: Type.String(),
-        aggregate: Type.String(),
-        effective: Type.Boolean(),
-        time: Type.String(),
-        hlc: Type.String(),
-        origin: Type.String(),
-        source: Type.String(),
-        path: Type.Array(Type.String()),
-        by: Type.Union([Type.String(), Type.Null()]),
-        intent: Type.Unknown(),
-        recordedAt: Type.String(),
-      },
-      open,
-    ),
+export const TimelineAnswer = listOf(
+  Type.Object(
+    {
+      sequence: Type.Integer(),
+      id: Type.String(),
+      type: Type.String(),
+      aggregate: Type.String(),
+      effective: Type.Boolean(),
+      time: Type.String(),
+      hlc: Type.String(),
+      origin: Type.String(),
+      source: Type.String(),
+      path: Type.Array(Type.String()),
+      by: Type.Union([Type.String(), Type.Null()]),
+      intent: Type.Unknown(),
+      recordedAt: Type.String(),
+    },
+    open,
   ),
-  nextCursor: cursor,
-});
+);
 
 export const UpdatesQuery = Type.Object(
   {
