@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -86,6 +86,19 @@ describe('npm start', () => {
     process.kill(pid, 'SIGKILL');
     await eventually('all its processes are gone', 15_000, () => processesOf(dataDirectory).length === 0);
     await system.stop();
+  });
+
+  it('names a folder that it cannot use, and leaves nothing of a half start', () => {
+    const data = mkdtempSync(join(tmpdir(), 'isthmus-half-start-'));
+    mkdirSync(join(data, 'north'));
+    writeFileSync(join(data, 'north/postgres'), 'a file where a folder belongs');
+    const arguments_ = [main, '--clusters', '2', '--data', data, '--port-offset', '7000'];
+    const run = spawnSync(process.execPath, arguments_, { encoding: 'utf8', timeout: 60_000 });
+    assert.equal(run.status, 1);
+    assert.match(run.stderr, /did not start: .*north\/postgres/);
+    assert.doesNotMatch(run.stderr, /\n +at /);
+    assert.deepEqual(processesOf(data), []);
+    rmSync(data, { recursive: true });
   });
 
   it('explains a wrong option and starts nothing', () => {

@@ -6,7 +6,7 @@ import { clusterFile } from './cluster-file.ts';
 import { serviceEnvironment, serviceNames, type ServiceName, type ServicePorts } from './environment.ts';
 import type { ClusterPlan } from './plan.ts';
 import { SupervisedProcess } from './supervised-process.ts';
-import { superviseServer } from './supervised-server.ts';
+import { superviseServer, type RestartableServer } from './supervised-server.ts';
 
 export interface ClusterOptions {
   readonly plan: ClusterPlan;
@@ -55,19 +55,30 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
     mkdirSync(join(directory, 'logs'), { recursive: true });
     const configuration = join(directory, 'cluster.yaml');
     writeFileSync(configuration, clusterFile(plan, all));
-    const servers = await Promise.all([
-      startNatsServer({ dataDir: join(directory, 'nats'), binary: options.natsBinary }),
-      startPostgres({ dataDir: join(directory, 'postgres') }),
-    ]);
-    const [nats, postgres] = servers;
-    const ends = [
-      superviseServer(`${plan.id}/nats-server`, nats, report, onPid('nats-server')),
-      superviseServer(`${plan.id}/postgres`, postgres, report, onPid('postgres')),
-    ];
+    const ends: (() => Promise<void>)[] = [];
     stops.push(async () => void (await Promise.allSettled(ends.map((end) => end()))));
+    const supervised = async <Server extends RestartableServer>(
+      part: string,
+      start: Promise<Server>,
+    ): Promise<Server> => {
+      const server = await start;
+      ends.push(superviseServer(`${plan.id}/${part}`, server, report, onPid(part)));
+      return server;
+    };
+    // Both are waited for, also when one fails: what has started is stopped by `stop`.
+    const started = await Promise.allSettled([
+      supervised(
+        'nats-server',
+        startNatsServer({ dataDir: join(directory, 'nats'), binary: options.natsBinary }),
+      ),
+      supervised('postgres', startPostgres({ dataDir: join(directory, 'postgres') })),
+    ]);
+    const [nats, postgres] = started;
+    if (nats.status === 'rejected') throw nats.reason;
+    if (postgres.status === 'rejected') throw postgres.reason;
     const places = {
-      natsUrl: nats.url,
-      databaseUrl: postgres.url,
+      natsUrl: nats.value.url,
+      databaseUrl: postgres.value.url,
       objectStore: join(directory, 'objects'),
       clusterFile: configuration,
     };

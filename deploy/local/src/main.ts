@@ -26,7 +26,9 @@ async function systemOrExit(options: Options): Promise<System> {
   try {
     return await startSystem(options, report);
   } catch (error) {
-    const expected = error instanceof StartError || 'remedy' in (error as object);
+    // A folder that cannot be written is named by the system's own message; a stack would not help.
+    const expected =
+      error instanceof StartError || 'remedy' in (error as object) || 'syscall' in (error as object);
     console.error(`Isthmus did not start: ${expected ? (error as Error).message : (error as Error).stack}`);
     process.exit(1);
   }

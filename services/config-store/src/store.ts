@@ -39,7 +39,7 @@ export interface ConfigurationStore {
    * Changes one entity. Changes are made one after the other.
    *
    * @param decide - Gets the entity as the log has it and the whole configuration at least as new as that;
-   * gives the new   value, or null to remove; throws to refuse. Nothing is written then.
+   *   gives the new value, or null to remove; throws to refuse. Nothing is written then.
    */
   change(
     kind: ConfigurationKind,
