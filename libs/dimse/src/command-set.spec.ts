@@ -84,6 +84,14 @@ describe('command set', () => {
     }
   });
 
+  it('passes over elements of another group behind those of a response, and keeps to their lengths', () => {
+    const response: CommandSet = { commandField: 0x8010, hasDataSet: false, status: 0xc000 };
+    const failedUids = Buffer.from('0800580006000000312e322e3300', 'hex');
+    const sent = Buffer.concat([encodeCommandSet(response), failedUids]);
+    assert.deepEqual(decodeCommandSet(sent), response);
+    assert.throws(() => decodeCommandSet(sent.subarray(0, sent.length - 1)), ProtocolError);
+  });
+
   it('is refused without Command Field or Command Data Set Type', () => {
     assert.throws(() => decodeCommandSet(Buffer.alloc(0)), /no Command Field/);
     assert.throws(

@@ -94,8 +94,10 @@ const fieldOf = new Map(fields.map((field) => [field[0], field]));
 const errorCommentCharactersMax = 64;
 
 /**
- * Decodes one whole command set. Throws ProtocolError when a length does not fit, an element is of another
- * group, or Command Field or Command Data Set Type is missing. UIDs and AE titles are trimmed, not judged.
+ * Decodes one whole command set. Throws ProtocolError when a length does not fit, an element of a request is of
+ * another group, or Command Field or Command Data Set Type is missing. In a response such elements are passed by:
+ * Orthanc puts the Failed SOP Instance UID List of a C-GET there, and the status matters more than its place. UIDs and
+ * AE titles are trimmed, not judged.
  */
 export function decodeCommandSet(bytes: Buffer): CommandSet {
   const command: { [name: string]: string | number | boolean | string[] } = {};
@@ -103,13 +105,14 @@ export function decodeCommandSet(bytes: Buffer): CommandSet {
   let at = 0;
   while (at < bytes.length) {
     if (at + 8 > bytes.length) throw malformed('element header is cut off');
-    if (bytes.readUInt16LE(at) !== 0) throw malformed('element is not of group 0000');
+    const isOfCommand = bytes.readUInt16LE(at) === 0;
+    if (!isOfCommand && !isResponse(command['commandField'])) throw malformed('element is not of group 0000');
     const element = bytes.readUInt16LE(at + 2);
     const start = at + 8;
     const end = start + bytes.readUInt32LE(at + 4);
     if (end > bytes.length) throw malformed('element is longer than the command set');
     at = end;
-    const field = fieldOf.get(element);
+    const field = isOfCommand ? fieldOf.get(element) : undefined;
     if (field === undefined) continue;
     if (field[2] === 'tags') command[field[1]] = readTags(bytes, start, end);
     else if (field[2] !== 'number') command[field[1]] = trimmed(bytes, start, end);
@@ -122,6 +125,10 @@ export function decodeCommandSet(bytes: Buffer): CommandSet {
   if (dataSetType === undefined) throw malformed('no Command Data Set Type');
   command['hasDataSet'] = dataSetType !== noDataSet;
   return command as unknown as CommandSet;
+}
+
+function isResponse(field: unknown): boolean {
+  return typeof field === 'number' && (field & commandField.response) !== 0;
 }
 
 /**
