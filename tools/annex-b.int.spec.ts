@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { element, encodeDataSet, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
+import { eventually } from '@isthmus/testing';
 import {
   callAs,
   eventOf,
@@ -17,19 +18,6 @@ import type { OneCluster } from './reference/one-cluster.ts';
 const west = { cluster: 'west', aeTitle: 'WEST', peer: 'reference' };
 const study = '2.25.7001';
 const object = '2.25.7003';
-
-async function until<Result>(
-  what: string,
-  condition: () => Promise<Result | undefined | false>,
-): Promise<Result> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const result = await condition();
-    if (result !== undefined && result !== false) return result;
-    if (performance.now() > deadline) throw new Error(`did not happen: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 async function put(cluster: OneCluster, path: string, body: object): Promise<void> {
   const answer = await fetch(`${cluster.consoleUrl}/api/v1/${path}`, {
@@ -122,7 +110,9 @@ describe('a cluster of another make, written from Annex B alone', () => {
       const event = item['event'] as { readonly type?: string; readonly subject?: string } | undefined;
       return event?.type === type && event.subject === study;
     };
-    await until('the holder is announced', async () => items().some((item) => isOf(item, 'HolderChanged')));
+    await eventually('the holder is announced', async () =>
+      items().some((item) => isOf(item, 'HolderChanged')),
+    );
     assert.ok(peer.linkStates.length > 0, 'updates come only after Link State was answered');
     assert.equal(peer.linkStates[0]?.['cluster'], 'reference');
 
@@ -135,12 +125,12 @@ describe('a cluster of another make, written from Annex B alone', () => {
     assert.equal(await sendUpdate(association, west, [holder]), 0);
     assert.equal(await sendUpdate(association, west, [holder]), 0, 'a repeat is success');
 
-    const state = await until('the state comes', async () =>
+    const state = await eventually('the state comes', async () =>
       items().find((item) => item['kind'] === 'state'),
     );
     const registers = state['registers'] as { readonly patient?: { readonly value?: unknown } };
     assert.equal((registers.patient?.value as { id?: string }).id, 'P-7');
-    await until('the manifest comes', async () => items().some((item) => item['kind'] === 'manifest'));
+    await eventually('the manifest comes', async () => items().some((item) => item['kind'] === 'manifest'));
     assert.equal(await fetchStudy(association, west, study), 0);
     assert.deepEqual(peer.objects, [object]);
 
@@ -150,7 +140,7 @@ describe('a cluster of another make, written from Annex B alone', () => {
       ofALaterVersion: { t: 'novel', anything: [1, 2, 3] },
     }));
     assert.equal(await sendUpdate(association, west, [reported]), 0);
-    const rows = await until('the linked query tells the report', async () => {
+    const rows = await eventually('the linked query tells the report', async () => {
       const answer = await linkedQuery(association, study);
       const [row] = answer.rows;
       return row?.['00731001']?.Value?.[0] === 'DICTATED' && answer;
@@ -185,6 +175,6 @@ describe('a cluster of another make, written from Annex B alone', () => {
       body: JSON.stringify(body),
     });
     assert.ok(answer.ok, String(answer.status));
-    await until('the link is off', async () => (await sendUpdate(association, west, [])) === 0xc104);
+    await eventually('the link is off', async () => (await sendUpdate(association, west, [])) === 0xc104);
   });
 });

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { natsBinariesHere, testNats } from '@isthmus/testing';
+import { eventually, natsBinariesHere, temporaryFolder, testNats } from '@isthmus/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
-import { event, following, studyA, until } from '../test/bench.ts';
+import { event, following, studyA } from '../test/bench.ts';
 import { isAtLeast } from './capabilities.ts';
 import { connectEventLog, LogCorruptError, LogUnavailableError, StreamMismatchError } from './index.ts';
 import type { EventLog, EventLogOptions } from './index.ts';
@@ -104,7 +101,7 @@ test('a service may be started before its server', async (t) => {
   let warned = false;
   const log = { info() {}, warn: () => (warned = true), error() {} };
   const connecting = logOn(t, nats.url, { log });
-  await until('the first attempt', () => warned);
+  await eventually('the first attempt', () => warned);
   await nats.restart();
   assert.equal((await (await connecting).append('STUDY', studyA, event())).sequence, 1);
 });
@@ -126,8 +123,7 @@ test('a server older than 2.10 is named with what it cannot promise', async (t) 
 test('a log made by an old server keeps its incarnation and its events when the server is replaced', async (t) => {
   if (oldest === undefined || newest === undefined)
     return t.skip('needs a nats-server 2.9 and a 2.12 or later');
-  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'isthmus-upgrade-'));
-  t.after(() => fs.rmSync(dataDir, { recursive: true, force: true }));
+  const dataDir = await temporaryFolder(t);
   const before = await testNats(t, { natsBinary: oldest.path, dataDir });
   const old = await logOn(t, before.url);
   await old.append('STUDY', studyA, event({ number: 0 }));

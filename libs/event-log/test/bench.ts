@@ -42,17 +42,6 @@ export function numbered(
   return Array.from({ length: count }, (_, number) => ({ subject, event: event({ number }) }));
 }
 
-/** Waits for a condition, for as long as it may reasonably take. */
-export async function until(what: string, condition: () => boolean, deadlineMs = 20_000): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${what}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
-  }
-}
-
 /** Follows in the background, and keeps what came. */
 export function following(
   t: TestContext,

@@ -3,8 +3,9 @@ import { test } from 'node:test';
 
 import type { EventEnvelope } from '@isthmus/domain';
 
+import { eventually } from '@isthmus/testing';
 import { LogReplacedError, LogUnavailableError } from '../src/index.ts';
-import { event, following, numbered, numbersOf, studyA, until, upTo } from './bench.ts';
+import { event, following, numbered, numbersOf, studyA, upTo } from './bench.ts';
 import type { LogFactory } from './bench.ts';
 
 export function testFaults(factory: LogFactory): void {
@@ -24,15 +25,15 @@ export function testFaults(factory: LogFactory): void {
     };
     const lanes = upTo(16).map(write);
     for (const round of [1, 2, 3]) {
-      await until('some appends', () => acknowledged.size > round * 150);
+      await eventually('some appends', () => acknowledged.size > round * 150);
       await bench.kill();
       await bench.restart();
     }
-    await until('appends after the last restart', () => acknowledged.size > 800);
+    await eventually('appends after the last restart', () => acknowledged.size > 800);
     writing = false;
     await Promise.all(lanes);
     const last = await reader.lastSequence('INSTANCES');
-    await until('the reader', () => (followed.events.at(-1)?.sequence ?? 0) === last);
+    await eventually('the reader', () => (followed.events.at(-1)?.sequence ?? 0) === last);
     const places = new Map(followed.events.map((stored) => [stored.event.id, stored.sequence]));
     assert.equal(places.size, followed.events.length, 'each id once');
     assert.deepEqual(
@@ -94,11 +95,11 @@ export function testFaults(factory: LogFactory): void {
       }
     })();
     await log.append('STUDY', 'config.link.1', event({ number: 1 }));
-    await until('the first', () => seen.includes(1));
+    await eventually('the first', () => seen.includes(1));
     await bench.kill();
     await bench.restart();
     await log.append('STUDY', 'config.link.2', event({ number: 2 }));
-    await until('the second', () => seen.includes(2));
+    await eventually('the second', () => seen.includes(2));
     controller.abort();
     await watching;
     assert.deepEqual(
@@ -128,13 +129,13 @@ function testIncarnations(factory: LogFactory): void {
     const before = log.incarnation;
     await log.appendAll('STUDY', numbered(10));
     const followed = following(t, log, 'STUDY');
-    await until('all', () => followed.events.length === 10);
+    await eventually('all', () => followed.events.length === 10);
     await bench.kill();
     await bench.wipe();
     await bench.restart();
     await followed.ended;
     assert.ok(followed.error instanceof LogReplacedError);
-    await until('the log made anew', () => log.incarnation !== before);
+    await eventually('the log made anew', () => log.incarnation !== before);
     assert.equal((await log.append('STUDY', studyA, event())).sequence, 1);
     assert.equal((await bench.connect()).incarnation, log.incarnation);
   });

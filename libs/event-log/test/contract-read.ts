@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { event, following, numbered, numbersOf, studyA, studyB, until, upTo } from './bench.ts';
+import { eventually } from '@isthmus/testing';
+import { event, following, numbered, numbersOf, studyA, studyB, upTo } from './bench.ts';
 import type { LogFactory } from './bench.ts';
 
 export function testReads(factory: LogFactory): void {
@@ -23,9 +24,9 @@ export function testReads(factory: LogFactory): void {
     await log.appendAll('STUDY', numbered(100));
     const all = following(t, log, 'STUDY', { batchMax: 30 });
     const later = following(t, log, 'STUDY', { after: 90 });
-    await until('the past', () => all.events.length === 100 && later.events.length === 10);
+    await eventually('the past', () => all.events.length === 100 && later.events.length === 10);
     await log.append('STUDY', studyB, event({ number: 100 }));
-    await until('the new one', () => all.events.length === 101 && later.events.length === 11);
+    await eventually('the new one', () => all.events.length === 101 && later.events.length === 11);
     assert.deepEqual(numbersOf(all.events), upTo(101));
     assert.ok(all.sizes.every((size) => size > 0 && size <= 30));
     assert.deepEqual(
@@ -41,7 +42,7 @@ export function testReads(factory: LogFactory): void {
     await log.append('STUDY', 'config.link.73', event({ number: 1 }));
     await log.append('STUDY', 'order.order.31', event({ number: 2 }));
     await log.append('STUDY', 'config.station.61', event({ number: 3 }));
-    await until('both', () => followed.events.length === 2);
+    await eventually('both', () => followed.events.length === 2);
     assert.deepEqual(numbersOf(followed.events), [1, 3]);
   });
 
@@ -71,7 +72,7 @@ export function testReads(factory: LogFactory): void {
     const log = await (await factory(t)).connect();
     const followed = following(t, log, 'STUDY');
     await log.append('STUDY', studyA, event({ number: 0 }));
-    await until('it', () => followed.events.length === 1);
+    await eventually('it', () => followed.events.length === 1);
     await log.close();
     await followed.ended;
     assert.equal(followed.error, undefined);

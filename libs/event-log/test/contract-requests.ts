@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { eventually } from '@isthmus/testing';
 import {
   NoResponderError,
   RequestFailedError,
   RequestTimeoutError,
   RequestTooLargeError,
 } from '../src/index.ts';
-import { until, upTo } from './bench.ts';
+import { upTo } from './bench.ts';
 import type { LogFactory } from './bench.ts';
 
 const quick = { timeoutMs: 10_000 };
@@ -61,7 +62,7 @@ export function testRequests(factory: LogFactory): void {
     });
     await settled(log);
     await assert.rejects(log.requests.ask('test.slow', {}, { timeoutMs: 50 }), RequestTimeoutError);
-    await until('the handler learns it', () => told);
+    await eventually('the handler learns it', () => told);
   });
 
   test('an asker may stop waiting', async (t) => {
@@ -71,7 +72,7 @@ export function testRequests(factory: LogFactory): void {
     await settled(log);
     const controller = new AbortController();
     const asking = log.requests.ask('test.wait', {}, { ...quick, signal: controller.signal });
-    await until('it is at work', () => release !== undefined);
+    await eventually('it is at work', () => release !== undefined);
     controller.abort();
     await assert.rejects(asking, { name: 'AbortError' });
     release?.();
@@ -142,7 +143,7 @@ function testSharing(factory: LogFactory): void {
     });
     await settled(log);
     const asking = log.requests.ask('test.stopping', {}, quick);
-    await until('it is at work', () => begun);
+    await eventually('it is at work', () => begun);
     let stopped = false;
     const stopping = stop().then(() => (stopped = true));
     await settled(log);
@@ -171,14 +172,6 @@ function testSharing(factory: LogFactory): void {
 }
 
 /** A round trip: the server knows our subscriptions. */
-async function settled(log: { lastSequence(stream: 'STUDY'): Promise<number> }): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  for (;;) {
-    try {
-      await log.lastSequence('STUDY');
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-  }
+function settled(log: { lastSequence(stream: 'STUDY'): Promise<number> }): Promise<number> {
+  return eventually('the server answers', () => log.lastSequence('STUDY'));
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { eventually } from '@isthmus/testing';
 import { NoResponderError, RequestFailedError, RequestTimeoutError } from '../src/index.ts';
-import { until, upTo } from './bench.ts';
+import { upTo } from './bench.ts';
 import type { LogFactory } from './bench.ts';
 
 const quick = { timeoutMs: 10_000 };
@@ -116,7 +117,7 @@ function testLeaving(factory: LogFactory): void {
     const handler = endless(log, 'test.endless');
     await log.lastSequence('STUDY');
     for await (const _ of log.requests.askStream('test.endless', {}, quick)) break;
-    await until('the handler is cancelled', () => handler.left);
+    await eventually('the handler is cancelled', () => handler.left);
   });
 
   test('aborting cancels the handler', async (t) => {
@@ -134,7 +135,7 @@ function testLeaving(factory: LogFactory): void {
       }
     })();
     await assert.rejects(asking, { name: 'AbortError' });
-    await until('the handler is cancelled', () => handler.left);
+    await eventually('the handler is cancelled', () => handler.left);
   });
 
   test('an asker that is gone without a word cancels the handler', async (t) => {
@@ -146,7 +147,7 @@ function testLeaving(factory: LogFactory): void {
       for await (const _ of asker.requests.askStream('test.endless', {}, quick)) void asker.close();
     })();
     await assert.rejects(asking, RequestTimeoutError);
-    await until('the handler is cancelled', () => handler.left);
+    await eventually('the handler is cancelled', () => handler.left);
   });
 
   test('silence between two answers ends the stream and the handler', async (t) => {
@@ -157,7 +158,7 @@ function testLeaving(factory: LogFactory): void {
       all(log.requests.askStream('test.endless', {}, { timeoutMs: 100 })),
       RequestTimeoutError,
     );
-    await until('the handler is cancelled', () => handler.left);
+    await eventually('the handler is cancelled', () => handler.left);
   });
 
   test('a service that stops ends its streams by name', { timeout: 30_000 }, async (t) => {

@@ -30,16 +30,3 @@ export function recordedLog(): { log: Log; lines: Record<string, unknown>[] } {
   const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>);
   return { log: pino({ level: 'debug' }, { write }), lines };
 }
-
-/** Asks until the answer is true. @throws When it is not within the deadline. */
-export async function until(
-  what: string,
-  answer: () => boolean | Promise<boolean>,
-  deadlineMs = 20_000,
-): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await answer())) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

@@ -49,7 +49,7 @@ export async function runTool(tool: string, args: readonly string[]): Promise<To
 /**
  * Starts a server program and waits until it takes connections. Ended after the test when its context is given.
  * @returns Ends it.
- * @throws {Error} It ended, or does not listen within 20 s.
+ * @throws {Error} It ended, or does not listen within 30 s.
  */
 export async function startTool(
   test: TestContextLike | undefined,

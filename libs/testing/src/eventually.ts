@@ -13,21 +13,21 @@ const lookEveryMs = 10;
 export async function eventually<Found extends NonNullable<unknown>>(
   what: string,
   check: () => Found | false | null | undefined | Promise<Found | false | null | undefined>,
-  { timeoutMs = 20_000 }: { readonly timeoutMs?: number } = {},
+  { timeoutMs = 30_000 }: { readonly timeoutMs?: number } = {},
 ): Promise<Exclude<Found, false>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     let reason = 'it is not so';
-    let cause: unknown;
+    let options: ErrorOptions | undefined;
     try {
       const found = await check();
       if (isFound(found)) return found;
     } catch (error) {
-      cause = error;
+      options = { cause: error };
       reason = error instanceof Error ? error.message : String(error);
     }
     if (performance.now() > deadline)
-      throw new Error(`not within ${timeoutMs} ms: ${what}. Last: ${reason}`, { cause });
+      throw new Error(`not within ${timeoutMs} ms: ${what}. Last: ${reason}`, options);
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
 }

@@ -8,8 +8,8 @@ import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, readConfig, watchConfiguration } from '@isthmus/service-kit';
 import type { Database } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import type { TestServers } from '@isthmus/testing';
+import { eventually, requestJson, testServers } from '@isthmus/testing';
+import type { JsonAnswer, TestServers } from '@isthmus/testing';
 import { sql } from 'kysely';
 import { configStoreConfig, startConfigStore } from './app.ts';
 
@@ -38,14 +38,6 @@ links:
       in: true
       out: false
 `;
-
-async function until(what: string, answer: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!(await answer())) {
-    if (performance.now() > end) throw new Error(`not within 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe('config-store', () => {
   const log = createLog({ service: 'config-store', cluster: 'north', level: 'silent' });
@@ -85,25 +77,15 @@ describe('config-store', () => {
     await rm(folder, { recursive: true });
   });
 
-  type Answer = { status: number; etag: string; body: Record<string, unknown>; text: string };
+  type Answer = JsonAnswer<Record<string, unknown>> & { etag: string };
   const ask = async (
     method: string,
     url: string,
     body?: object,
     headers: Record<string, string> = {},
   ): Promise<Answer> => {
-    const type = body === undefined ? {} : { 'content-type': 'application/json' };
-    const sent = {
-      method,
-      headers: { ...type, ...headers },
-      body: body === undefined ? null : JSON.stringify(body),
-    };
-    const answer = await fetch(store.address + url, sent);
-    const text = await answer.text();
-    const json = /json/.test(answer.headers.get('content-type') ?? '')
-      ? (JSON.parse(text) as Answer['body'])
-      : {};
-    return { status: answer.status, etag: answer.headers.get('etag') ?? '', body: json, text };
+    const answer = await requestJson<Answer['body']>(method, store.address + url, body, headers);
+    return { ...answer, etag: answer.headers.get('etag') ?? '' };
   };
   const change = async (url: string, edit: object, headers = {}): Promise<Answer> => {
     const { body, etag } = await ask('GET', url);
@@ -305,7 +287,7 @@ describe('config-store', () => {
     assert.equal((await ask('GET', '/health/ready')).status, 503);
     await servers.nats.restart();
     await servers.postgres.restart();
-    await until('it is ready', async () => (await ask('GET', '/health/ready')).status === 200);
+    await eventually('it is ready', async () => (await ask('GET', '/health/ready')).status === 200);
     assert.deepEqual((await ask('GET', '/api/v1/links/south')).body['prefetching'], {
       in: false,
       out: false,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createLog, readConfig, readiness, startHttp } from '@isthmus/service-kit';
 import type { HttpApp, HttpServer } from '@isthmus/service-kit';
+import { eventually, freePort, requestJson } from '@isthmus/testing';
+import type { JsonAnswer } from '@isthmus/testing';
 import { consoleConfig, startConsole } from './app.ts';
 
 const log = createLog({ service: 'console', cluster: 'north', level: 'silent' });
@@ -11,23 +11,6 @@ const log = createLog({ service: 'console', cluster: 'north', level: 'silent' })
 function service(name: string, register: (app: HttpApp) => void, port = 0, ok = true): Promise<HttpServer> {
   const ready = readiness({ database: () => ({ ok, detail: ok ? 'there' : 'away' }) });
   return startHttp({ service: name, cluster: 'north', host: '127.0.0.1', port, log, register, ready });
-}
-
-/** A port that nothing listens on (until a test lets something). */
-async function freePort(): Promise<number> {
-  const holder = createServer();
-  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
-  const { port } = holder.address() as AddressInfo;
-  await new Promise((resolve) => holder.close(resolve));
-  return port;
-}
-
-async function until(what: string, answer: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!(await answer())) {
-    if (performance.now() > end) throw new Error(`not within 10 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 describe('console', () => {
@@ -59,7 +42,10 @@ describe('console', () => {
       ANSWER_TIMEOUT_MS: '300',
     };
     door = await startConsole({ config: readConfig(consoleConfig, env), log });
-    await until('the routes of config-store', async () => (await ask('GET', '/api/v1/links')).status === 200);
+    await eventually(
+      'the routes of config-store',
+      async () => (await ask('GET', '/api/v1/links')).status === 200,
+    );
   });
   after(async () => {
     await door.stop();
@@ -67,20 +53,12 @@ describe('console', () => {
     await configStore.stop();
   });
 
-  type Answer = { status: number; headers: Headers; body: Record<string, unknown>; text: string };
-  const ask = async (method: string, path: string, body?: object, headers: object = {}): Promise<Answer> => {
-    const type = body === undefined ? {} : { 'content-type': 'application/json' };
-    const sent = {
-      method,
-      body: body === undefined ? null : JSON.stringify(body),
-      headers: { ...type, ...headers },
-    };
-    const answer = await fetch(door.address + path, sent);
-    const text = await answer.text();
-    const json = /json/.test(answer.headers.get('content-type') ?? '');
-    const parsed = json ? (JSON.parse(text) as Answer['body']) : {};
-    return { status: answer.status, headers: answer.headers, text, body: parsed };
-  };
+  const ask = (
+    method: string,
+    path: string,
+    body?: object,
+    headers: Record<string, string> = {},
+  ): Promise<JsonAnswer<Record<string, unknown>>> => requestJson(method, door.address + path, body, headers);
 
   it('sends a request to the service that names its method and path, with body, ETag and verb', async () => {
     const put = await ask('PUT', '/api/v1/links/south', { enabled: true }, { origin: door.address });
@@ -108,7 +86,7 @@ describe('console', () => {
       (app) => void app.get('/api/v1/updates', async () => ({ items: [] })),
       relayPort,
     );
-    await until(
+    await eventually(
       'the routes of update-relay',
       async () => (await ask('GET', '/api/v1/updates')).status === 200,
     );

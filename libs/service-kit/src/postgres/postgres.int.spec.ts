@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import { sql } from 'kysely';
-import { ownDatabase, until } from '../../test/database.ts';
+import { ownDatabase } from '../../test/database.ts';
 import { connectPostgres, isDatabaseUnreachable, migrate } from '../index.ts';
 import type { Migration } from '../index.ts';
 
@@ -60,9 +61,9 @@ describe('PostgreSQL', () => {
         () => undefined,
         (error: unknown) => error,
       );
-    await until('statements fail as unreachable', async () => isDatabaseUnreachable(await errorNow()));
+    await eventually('statements fail as unreachable', async () => isDatabaseUnreachable(await errorNow()));
     await server.restart();
-    await until('it answers again', () =>
+    await eventually('it answers again', () =>
       sql`select 1`.execute(db).then(
         () => true,
         () => false,

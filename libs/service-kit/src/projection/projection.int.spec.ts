@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
-import type { StoredEvent } from '@isthmus/domain';
-import { ownDatabase, recordedLog, until } from '../../test/database.ts';
+import { ownDatabase, recordedLog } from '../../test/database.ts';
 import { ScriptedSource } from '../../test/scripted-source.ts';
 import { connectPostgres, createMetrics, startProjection } from '../index.ts';
 import type { Database, Projection, ProjectionOptions } from '../index.ts';
@@ -33,8 +32,7 @@ describe('projection on a real PostgreSQL', () => {
     await db.destroy();
   });
 
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  const insert = async (tx: Transaction<any>, events: readonly StoredEvent[]): Promise<void> => {
+  const insert: ProjectionOptions['apply'] = async (tx, events) => {
     for (const { sequence, event } of events) {
       if (event.data === 'poison') throw new TypeError('cannot apply this');
       await sql`insert into seen values (${sequence}, ${JSON.stringify(event.data)}::jsonb)`.execute(tx);
@@ -90,7 +88,7 @@ describe('projection on a real PostgreSQL', () => {
     const first = start();
     await first.waitFor(1, 5_000);
     const second = start();
-    await until('the second stands by', () => second.state() === 'standby');
+    await eventually('the second stands by', () => second.state() === 'standby');
     source.add('b');
     assert.equal(await second.waitFor(2, 5_000), true);
     await first.stop();
@@ -106,7 +104,7 @@ describe('projection on a real PostgreSQL', () => {
     await projection.waitFor(1, 5_000);
     await server.kill();
     source.add('b', 'c');
-    await until('it says so', () => !projection.health().ok);
+    await eventually('it says so', () => !projection.health().ok);
     await server.restart();
     assert.equal(await projection.waitFor(3, 20_000), true);
     assert.deepEqual(await rows(), [1, 2, 3]);
@@ -118,7 +116,7 @@ describe('projection on a real PostgreSQL', () => {
     await projection.waitFor(1, 5_000);
     source.away = true;
     source.wake();
-    await until('it says so', () => !projection.health().ok);
+    await eventually('it says so', () => !projection.health().ok);
     source.away = false;
     source.add('b');
     assert.equal(await projection.waitFor(2, 20_000), true);
@@ -128,7 +126,7 @@ describe('projection on a real PostgreSQL', () => {
   it('halts at an event that cannot be applied, having applied those before it, and says which it is', async () => {
     source.add('a', 'b', 'poison', 'd');
     const projection = start();
-    await until('it halts', () => projection.state() === 'halted');
+    await eventually('it halts', () => projection.state() === 'halted');
     assert.deepEqual(await rows(), [1, 2]);
     assert.equal(projection.checkpoint(), 2);
     assert.equal(projection.health().ok, false);
@@ -176,7 +174,7 @@ describe('projection on a real PostgreSQL', () => {
     const first = start();
     await first.waitFor(2, 5_000);
     const second = start();
-    await until('the second stands by', () => second.state() === 'standby' && second.checkpoint() === 2);
+    await eventually('the second stands by', () => second.state() === 'standby' && second.checkpoint() === 2);
     await sql`insert into seen values (99, '"invented"')`.execute(db);
     await second.rebuild();
     assert.deepEqual(await rows(), [1, 2]);
@@ -194,7 +192,7 @@ describe('projection on a real PostgreSQL', () => {
             )
           : insert(tx, events),
     });
-    await until('it halts', () => projection.state() === 'halted');
+    await eventually('it halts', () => projection.state() === 'halted');
     fixed = true;
     await projection.rebuild();
     assert.equal(await projection.waitFor(3, 5_000), true);
@@ -208,7 +206,7 @@ describe('projection on a real PostgreSQL', () => {
       if (!fixed) await insert(tx, events);
     };
     const projection = start({ apply });
-    await until('it halts', () => projection.state() === 'halted');
+    await eventually('it halts', () => projection.state() === 'halted');
     fixed = true;
     await projection.rebuild();
     assert.equal(await projection.waitFor(1, 5_000), true);
@@ -221,13 +219,13 @@ describe('projection on a real PostgreSQL', () => {
     await first.stop();
     source.incarnation = 'second';
     const second = start();
-    await until('it halts', () => second.state() === 'halted');
+    await eventually('it halts', () => second.state() === 'halted');
     assert.match(second.health().detail ?? '', /another one/);
     await second.stop();
     source.incarnation = 'first';
     source.events.pop();
     const third = start();
-    await until('it halts', () => third.state() === 'halted');
+    await eventually('it halts', () => third.state() === 'halted');
     assert.match(third.health().detail ?? '', /shorter/);
     assert.deepEqual(await rows(), [1, 2]);
   });
