@@ -26,6 +26,7 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       'This cluster got, completed or gave up its copy; the first durable store makes the home. ' +
         'Told to every linked cluster.',
     ],
+    HomeTransferred: ['study', '`home`', 'Another holder is the home from now on.'],
     StudyObjectsChanged: [
       'study',
       '`objects`',

@@ -69,7 +69,16 @@ export interface AnnounceObjects {
   readonly digest: string;
 }
 
-export type StudyCommand = ChangeReportStatus | ChangeStudy | RecordHolding | AnnounceObjects;
+/** Makes another holder the home: of claims, of verification, of what a third party says. */
+export interface TransferHome {
+  readonly type: 'TransferHome';
+  readonly studyInstanceUid: string;
+  /** Cluster id of a holder. */
+  readonly to: string;
+  readonly by?: string;
+}
+
+export type StudyCommand = ChangeReportStatus | ChangeStudy | RecordHolding | AnnounceObjects | TransferHome;
 
 /** Where and when a command is decided. */
 export interface DecideContext {

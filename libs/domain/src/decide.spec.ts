@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { given, instanceStored, reportStatus, StudyAt, studyInstanceUid } from '../test/given-study.ts';
-import { announcedObjects } from './decide.ts';
-import { homeOf } from './holders.ts';
+import { announcedObjects } from './decide-holding.ts';
+import { homeOf } from './home.ts';
 
 const holding = {
   type: 'RecordHolding',

@@ -1,18 +1,10 @@
-import { canonicalJson, own } from './canonical.ts';
-import type {
-  AnnounceObjects,
-  ChangeReportStatus,
-  DecideContext,
-  Decision,
-  RecordHolding,
-  RefusalCode,
-  StudyCommand,
-  StudyState,
-} from './commands.ts';
+import type { ChangeReportStatus, DecideContext, Decision, StudyCommand, StudyState } from './commands.ts';
 import { decideChangeStudy } from './decide-change-study.ts';
+import { announceObjects, recordHolding, transferHome } from './decide-holding.ts';
 import { eventWriter } from './event-writer.ts';
-import { holdingOf, homeOf, lwwRegister, mapEntries } from './holders.ts';
-import type { JsonValue, Register, RegisterMap } from './registers.ts';
+import { lwwRegister } from './holders.ts';
+import { refuse } from './refuse.ts';
+import type { JsonValue } from './registers.ts';
 import {
   openRevisions,
   firstOpener,
@@ -41,6 +33,8 @@ export function decide(command: StudyCommand, state: StudyState, context: Decide
       return isKnown(state) ? changeReportStatus(command, state, context) : studyUnknown(command);
     case 'ChangeStudy':
       return isKnown(state) ? decideChangeStudy(command, state, context) : studyUnknown(command);
+    case 'TransferHome':
+      return isKnown(state) ? transferHome(command, state, context) : studyUnknown(command);
     default:
       throw new TypeError(`no such command: ${String((command as { type?: unknown }).type)}`);
   }
@@ -53,10 +47,6 @@ function isKnown(state: StudyState): boolean {
 
 function studyUnknown(command: StudyCommand): Decision {
   return refuse('STUDY_UNKNOWN', `study ${command.studyInstanceUid} is not known here`);
-}
-
-function refuse(code: RefusalCode, detail: string, pointer?: string): Decision {
-  return { refused: { code, detail, ...(pointer === undefined ? {} : { pointer }) } };
 }
 
 const textLimits = { subStatus: 64, by: 256, at: 40, reportId: 64, url: 2048, accessionNumber: 16 } as const;
@@ -133,68 +123,4 @@ function nextEntry(command: ChangeReportStatus, present: ReportEntry | undefined
     reportId: command.reportId ?? present?.reportId ?? '',
     url: command.url ?? present?.url ?? '',
   };
-}
-
-function recordHolding(command: RecordHolding, state: StudyState, context: DecideContext): Decision {
-  const holding = {
-    holds: command.holds,
-    complete: command.complete,
-    instanceCount: command.instanceCount,
-    scope: command.scope,
-    availability: command.availability ?? (command.holds ? 'ONLINE' : 'UNAVAILABLE'),
-  };
-  const present = holdingOf(state.study, context.cluster);
-  const becomesHome = command.holds && command.mayBecomeHome !== false && homeOf(state.study) === undefined;
-  const changed =
-    canonicalJson(present ?? { ...holding, holds: false }) !== canonicalJson(holding) ||
-    (present === undefined && command.holds);
-  if (!changed && !becomesHome) return { events: [] };
-
-  const ours = lwwRegister(mapEntries(state.study, 'holders'), context.cluster);
-  const writer = eventWriter(context, [ours, lwwRegister(state.study, 'home')]);
-  const entry: Register = writer.register(holding, 1);
-  const registers: RegisterMap = {
-    holders: { t: 'map', entries: Object.fromEntries([[context.cluster, entry]]) },
-    // The rank of a home is its term: a transfer takes the next one.
-    ...(becomesHome ? { home: writer.register({ cluster: context.cluster }, 1) } : {}),
-  };
-  return {
-    events: [
-      writer.event('HolderChanged', command.studyInstanceUid, {
-        aggregate: 'study',
-        registers,
-        intent: { cluster: context.cluster, ...holding },
-      }),
-    ],
-  };
-}
-
-function announceObjects(command: AnnounceObjects, state: StudyState, context: DecideContext): Decision {
-  if (!/^[0-9a-f]{64}$/.test(command.digest)) return refuse('VALUE_INVALID', 'not a SHA-256', '/digest');
-  const value = { count: command.count, digest: command.digest };
-  const present = lwwRegister(state.study, 'objects');
-  if (present && canonicalJson(present.value) === canonicalJson(value)) return { events: [] };
-  const writer = eventWriter(context, [present]);
-  const registers: RegisterMap = { objects: writer.register(value, 1) };
-  return {
-    events: [
-      writer.event('StudyObjectsChanged', command.studyInstanceUid, {
-        aggregate: 'study',
-        registers,
-        intent: value,
-      }),
-    ],
-  };
-}
-
-/** Digest of the newest object manifest that was announced, with its count. */
-export function announcedObjects(
-  study: RegisterMap,
-): { readonly count: number; readonly digest: string } | undefined {
-  const value = lwwRegister(study, 'objects')?.value;
-  if (typeof value !== 'object' || value === null) return undefined;
-  const record = value as { readonly [key: string]: JsonValue };
-  const count = own(record, 'count');
-  const manifest = own(record, 'digest');
-  return typeof count === 'number' && typeof manifest === 'string' ? { count, digest: manifest } : undefined;
 }

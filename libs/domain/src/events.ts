@@ -20,6 +20,7 @@ export type ChangeType =
   | 'StudyDemographicsChanged'
   | 'PatientDemographicsChanged'
   | 'HolderChanged'
+  | 'HomeTransferred'
   | 'StudyObjectsChanged'
   | 'StateMerged';
 

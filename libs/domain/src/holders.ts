@@ -74,11 +74,3 @@ function readHolding(register: Register | undefined): Holding | undefined {
         : 'ONLINE',
   };
 }
-
-/** The cluster that is the study's home; undefined while none is known. */
-export function homeOf(study: RegisterMap): string | undefined {
-  const value = lwwRegister(study, 'home')?.value;
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { cluster } = value as { readonly [key: string]: JsonValue };
-  return typeof cluster === 'string' ? cluster : undefined;
-}

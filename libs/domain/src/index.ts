@@ -10,6 +10,7 @@ export type {
   RefusalCode,
   StudyCommand,
   StudyState,
+  TransferHome,
 } from './commands.ts';
 export {
   emptyConfiguration,
@@ -31,8 +32,9 @@ export type {
   Station,
   StationKind,
 } from './configuration.ts';
-export { announcedObjects, decide } from './decide.ts';
+export { decide } from './decide.ts';
 export { patientKeysOf, patientOf } from './decide-change-study.ts';
+export { announcedObjects } from './decide-holding.ts';
 export { digest, sha256 } from './digest.ts';
 export type { EventEnvelope, StoredEvent } from './envelope.ts';
 export { lwwValue } from './events.ts';
@@ -52,8 +54,9 @@ export type {
 export { headerPatient, headerRegisters, unidentifiedIssuer } from './headers.ts';
 export type { HeaderRegisters, PatientReference } from './headers.ts';
 export { isStamp, nextStamp, observe, stampLimit, stampMilliseconds, tick } from './hlc.ts';
-export { holders, holdersOf, holdingOf, homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+export { holders, holdersOf, holdingOf, lwwRegister, mapEntries, registerText } from './holders.ts';
 export type { Holder, Holding } from './holders.ts';
+export { homeOf, homeTerm } from './home.ts';
 export { buildManifest, manifestDigest, manifestObjects, missingObjects } from './manifest.ts';
 export type { ManifestObject } from './manifest.ts';
 export { mergeRegister, mergeRegisters } from './merge.ts';

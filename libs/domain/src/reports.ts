@@ -1,5 +1,6 @@
 import { compareText, own } from './canonical.ts';
-import { homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+import { lwwRegister, mapEntries, registerText } from './holders.ts';
+import { homeOf } from './home.ts';
 import { mergeRegisters } from './merge.ts';
 import type { JsonValue, LwwRegister, MapRegister, RegisterMap } from './registers.ts';
 

@@ -1,9 +1,10 @@
 import { compareText, own } from './canonical.ts';
 import { patientOf } from './decide-change-study.ts';
 import { digest, sha256 } from './digest.ts';
-import { holders, homeOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+import { holders, lwwRegister, mapEntries, registerText } from './holders.ts';
 import type { Holder } from './holders.ts';
 import { stampMilliseconds } from './hlc.ts';
+import { homeOf } from './home.ts';
 import type { JsonValue, Register, RegisterMap } from './registers.ts';
 import { reportsOf, studyReportStatus } from './reports.ts';
 import type { Report, ReportStatus } from './reports.ts';
@@ -80,7 +81,8 @@ export function studyView(
     comments: commentsOf(study),
     homeCluster: homeOf(study) ?? null,
     holders: holders(study),
-    stateAsOf: newest === undefined ? null : new Date(newest).toISOString(),
+    // A home alone carries the stamp 0, which is no time.
+    stateAsOf: newest ? new Date(newest).toISOString() : null,
   };
 }
 

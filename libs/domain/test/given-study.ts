@@ -4,6 +4,7 @@ import type {
   Decision,
   DecideContext,
   InstanceStored,
+  RecordHolding,
   RegisterMap,
   StudyCommand,
 } from '../src/index.ts';
@@ -109,6 +110,19 @@ export class StudyAt {
 /** A cluster that has stored one object of the study. */
 export function given(cluster = 'north', fact: Partial<InstanceStored> = {}): StudyAt {
   return new StudyAt(cluster).stores(instanceStored(fact));
+}
+
+/** What a cluster says of its whole copy of one object; only what a spec cares about need be named. */
+export function holding(changes: Partial<RecordHolding> = {}): RecordHolding {
+  return {
+    type: 'RecordHolding',
+    studyInstanceUid,
+    holds: true,
+    complete: true,
+    instanceCount: 1,
+    scope: 'full',
+    ...changes,
+  };
 }
 
 export function reportStatus(
