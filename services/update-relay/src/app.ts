@@ -42,13 +42,14 @@ import { publishLinkMetrics } from './metrics.ts';
 import { migrations } from './migrations.ts';
 import { startObjects } from './objects.ts';
 import type { Objects } from './objects.ts';
-import { readPositions } from './positions.ts';
 import { applyInstanceEvents, applyStudyEvents, studyProjectionTables } from './projection.ts';
 import { startPulls } from './pulls.ts';
 import type { Pulls } from './pulls.ts';
 import { receiveLinkedUpdate } from './receive.ts';
 import { openRoutes } from './routes.ts';
 import type { Routes } from './routes.ts';
+import { postgresRows, postgresStore } from './store/postgres-store.ts';
+import type { RelayStore } from './store/rows.ts';
 import type { RelayDatabase } from './tables.ts';
 
 export interface UpdateRelayParts {
@@ -114,6 +115,7 @@ interface Core {
   /** As the kit takes it, and as our own code reads it. */
   readonly database: Database;
   readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly metrics: Metrics;
   readonly configuration: ConfigurationWatch;
   readonly routes: Routes;
@@ -127,8 +129,9 @@ async function openCore({ config, log, eventLog, db: database }: UpdateRelayPart
   const cluster = config.ISTHMUS_CLUSTER;
   await migrate(database, service, migrations);
   const db = database as unknown as RelayDatabase;
-  const routes = await openRoutes({ db, self: cluster });
-  const positions = await readPositions(db);
+  const store = postgresStore(db);
+  const routes = await openRoutes({ store, self: cluster });
+  const positions = await store.positions();
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
   const common = { db: database, log, source: eventLog, metrics };
@@ -136,19 +139,37 @@ async function openCore({ config, log, eventLog, db: database }: UpdateRelayPart
     ...common,
     name: 'studies',
     stream: 'STUDY',
-    apply: (tx, events) => applyStudyEvents(tx, events, cluster),
+    apply: (tx, events) => applyStudyEvents(postgresRows(tx), events, cluster),
     tables: studyProjectionTables,
   });
   const instances = startProjection({
     ...common,
     name: 'instances',
     stream: 'INSTANCES',
-    apply: applyInstanceEvents,
+    apply: (tx, events) => applyInstanceEvents(postgresRows(tx), events),
     // Its rows are also what peers told: kept, and merged with what the log says anew.
     tables: [],
   });
-  const commands = createCommands({ cluster, db, eventLog, log, attemptsMax: config.COMMAND_ATTEMPTS_MAX });
-  const opened = { cluster, config, log, eventLog, database, db, metrics, configuration, routes, positions };
+  const commands = createCommands({
+    cluster,
+    store,
+    eventLog,
+    log,
+    attemptsMax: config.COMMAND_ATTEMPTS_MAX,
+  });
+  const opened = {
+    cluster,
+    config,
+    log,
+    eventLog,
+    database,
+    db,
+    store,
+    metrics,
+    configuration,
+    routes,
+    positions,
+  };
   return { ...opened, studies, instances, commands };
 }
 
@@ -162,10 +183,10 @@ interface Work {
 
 /** Starts the loops and ties them together: each wakes those whose work it made. */
 function startWork(core: Core): Work {
-  const { cluster, config, log, eventLog, db, configuration, routes, studies, instances } = core;
+  const { cluster, config, log, eventLog, store, configuration, routes, studies, instances } = core;
   const objects = startObjects({
     cluster,
-    db,
+    store,
     commands: core.commands,
     log,
     limits: { quietMs: config.OBJECTS_QUIET_MS, atMostMs: config.OBJECTS_ANNOUNCE_MAX_MS },
@@ -177,7 +198,7 @@ function startWork(core: Core): Work {
     },
   });
   const pulls = startPulls({
-    ...{ cluster, db, eventLog, log },
+    ...{ cluster, store, eventLog, log },
     configuration: () => configuration.current(),
     nextHop: () => routes.forRetrieval(),
     isQuiet: (study) => objects.isQuiet(study),
@@ -200,7 +221,7 @@ function startWork(core: Core): Work {
     },
   });
   const delivery = startDelivery({
-    ...{ cluster, db, eventLog, configuration, log },
+    ...{ cluster, store, eventLog, configuration, log },
     positions: core.positions,
     checkpoint: () => studies.checkpoint(),
     health: (peer) => linkState.health(peer),
@@ -225,7 +246,7 @@ function startWork(core: Core): Work {
 function answerRequests(core: Core, work: Work): () => Promise<void> {
   const { requests } = core.eventLog;
   const receiving = {
-    ...{ cluster: core.cluster, db: core.db, eventLog: core.eventLog, log: core.log },
+    ...{ cluster: core.cluster, store: core.store, eventLog: core.eventLog, log: core.log },
     configuration: () => core.configuration.current(),
     onObjects: () => {
       work.objects.wake();
@@ -252,7 +273,7 @@ function answerRequests(core: Core, work: Work): () => Promise<void> {
 }
 
 async function listen(core: Core, work: Work): Promise<HttpServer> {
-  const { cluster, config, log, database, db, metrics, studies, instances, commands } = core;
+  const { cluster, config, log, database, db, store, metrics, studies, instances, commands } = core;
   const checkpoint = (): number => studies.checkpoint();
   const { linkState, delivery } = work;
   publishLinkMetrics({ metrics, configuration: core.configuration, delivery, linkState, checkpoint });
@@ -272,9 +293,9 @@ async function listen(core: Core, work: Work): Promise<HttpServer> {
     }),
     register: (app) => {
       const idempotency = createIdempotency({ db: database, service });
-      addStudyRoutes(app, { db, commands, idempotency, projection: studies, projectionWaitMs });
+      addStudyRoutes(app, { db, store, commands, idempotency, projection: studies, projectionWaitMs });
       const configuration = (): ReturnType<ConfigurationWatch['current']> => core.configuration.current();
-      addLinkRoutes(app, { cluster, db, configuration, linkState, delivery, checkpoint });
+      addLinkRoutes(app, { cluster, db, store, configuration, linkState, delivery, checkpoint });
       addProjectionRoutes(app, { service, rebuilds: rebuildsOf(core) });
     },
   });

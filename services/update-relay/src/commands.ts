@@ -12,8 +12,9 @@ import type { EventLog } from '@isthmus/event-log';
 import { derivedUuid, newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
 import { foldPatient, foldStudy, patientKeyOf } from './state.ts';
-import type { Folded } from './state.ts';
-import type { RelayDatabase } from './tables.ts';
+import { identityKey } from './store/rows.ts';
+import type { Folded, ReadableRows } from './store/rows.ts';
+import { columnText } from './tables.ts';
 
 /** How a command came. */
 export interface CommandOptions {
@@ -64,13 +65,13 @@ export interface Commands {
 
 export function createCommands(parts: {
   readonly cluster: string;
-  readonly db: RelayDatabase;
+  readonly store: ReadableRows;
   readonly eventLog: EventLog;
   readonly log: Log;
   readonly attemptsMax: number;
   readonly now?: () => Date;
 }): Commands {
-  const { cluster, db, eventLog, log, attemptsMax } = parts;
+  const { cluster, store, eventLog, log, attemptsMax } = parts;
   const now = parts.now ?? (() => new Date());
   /** Last stamp that we made; registers bring their own, so that it need not outlive us. */
   let clock = '';
@@ -80,7 +81,7 @@ export function createCommands(parts: {
     options: CommandOptions,
     written: Written,
   ): Promise<CommandOutcome | 'conflict'> => {
-    const state = await foldFor(db, eventLog, command);
+    const state = await foldFor(store, eventLog, command);
     options.ifMatch?.(
       studyStamp(state.study.registers, state.patients.get(state.patientKey ?? '')?.registers ?? {}),
     );
@@ -92,7 +93,7 @@ export function createCommands(parts: {
     if ('refused' in decision) return decision;
     const events = decision.events.map((event) => withStableId(event, options.commandId));
     clock = observe(clock, ...events.map((event) => event.hlc));
-    const fresh = await unwritten(db, events, options.commandId);
+    const fresh = await unwritten(store, events, options.commandId);
     for (const event of fresh) {
       const { subject, expected } = placeOf(event, state, written);
       const appended = await eventLog.appendExpecting(subject, event, expected);
@@ -127,7 +128,7 @@ export function createCommands(parts: {
       const [first, second] = partsOf(command);
       if (!second) return executeOne(first, options);
       // All of it is decided once before any part is written: a bad comment refuses the whole.
-      const state = await foldFor(db, eventLog, command);
+      const state = await foldFor(store, eventLog, command);
       const whole = decide(
         command,
         { study: state.study.registers, patients: registersOf(state.patients) },
@@ -159,13 +160,13 @@ interface FoldedFor {
   readonly patients: ReadonlyMap<string, Folded>;
 }
 
-async function foldFor(db: RelayDatabase, eventLog: EventLog, command: StudyCommand): Promise<FoldedFor> {
-  const study = await foldStudy(db, eventLog, command.studyInstanceUid);
+async function foldFor(store: ReadableRows, eventLog: EventLog, command: StudyCommand): Promise<FoldedFor> {
+  const study = await foldStudy(store, eventLog, command.studyInstanceUid);
   const own = patientKeyOf(study.registers);
   const wanted = command.type === 'ChangeStudy' ? patientKeysOf(command, study.registers) : own ? [own] : [];
   const keys = command.type === 'RecordHolding' || command.type === 'AnnounceObjects' ? [] : wanted;
   const patients = new Map<string, Folded>();
-  for (const key of keys) patients.set(key, await foldPatient(db, eventLog, key));
+  for (const key of keys) patients.set(key, await foldPatient(store, eventLog, key));
   return { study, patientKey: own, patients };
 }
 
@@ -229,25 +230,12 @@ function placeOf(
  * minutes).
  */
 async function unwritten(
-  db: RelayDatabase,
+  store: ReadableRows,
   events: readonly ChangeEvent[],
   commandId: string | undefined,
 ): Promise<readonly ChangeEvent[]> {
   if (commandId === undefined || events.length === 0) return events;
-  const found = await db
-    .selectFrom('entries')
-    .select('event_id')
-    .where(
-      'event_id',
-      'in',
-      events.map(({ id }) => id),
-    )
-    .where(
-      'subject',
-      'in',
-      events.map(({ subject }) => subject),
-    )
-    .execute();
-  const known = new Set(found.map((row) => row.event_id));
-  return events.filter(({ id }) => !known.has(id));
+  const identities = events.map(({ subject, id }) => ({ subject: columnText(subject), id }));
+  const known = await store.knownEvents(identities);
+  return events.filter((_, index) => !known.has(identityKey(identities[index] ?? { subject: '', id: '' })));
 }

@@ -15,7 +15,7 @@ import type { PeerHealth } from './peer-health.ts';
 import { readWork } from './outbox.ts';
 import type { Unit, Work } from './outbox.ts';
 import { settle } from './positions.ts';
-import type { RelayDatabase } from './tables.ts';
+import type { RelayStore } from './store/rows.ts';
 
 export interface DeliveryStatus {
   /** Position of the peer in our log. */
@@ -39,7 +39,7 @@ export interface Delivery {
 
 export interface DeliveryParts {
   readonly cluster: string;
-  readonly db: RelayDatabase;
+  readonly store: RelayStore;
   /** As they were last written, by peer. */
   readonly positions: ReadonlyMap<string, number>;
   readonly eventLog: EventLog;
@@ -190,7 +190,7 @@ async function sendOnce(parts: DeliveryParts, queue: Queue, note: Note): Promise
   if (!station) return 'idle';
   const configuration = parts.configuration.current();
   const checkpoint = parts.checkpoint();
-  const work = await readWork(parts.db, {
+  const work = await readWork(parts.store, {
     peer,
     facts: {
       self: parts.cluster,
@@ -233,7 +233,7 @@ async function passOver(
   if (work.upto <= queue.position) return 'idle';
   const writeEvery = 500;
   if (Math.floor(work.upto / writeEvery) !== Math.floor(queue.position / writeEvery)) {
-    await settle(parts.db, queue.peer, work.upto, []);
+    await settle(parts.store, queue.peer, work.upto, []);
   }
   queue.position = work.upto;
   note({ position: work.upto });
@@ -317,7 +317,7 @@ async function acknowledge(
 ): Promise<void> {
   if (units.length === 0) return;
   const position = positionAfter(work, units);
-  await settle(parts.db, queue.peer, position, units);
+  await settle(parts.store, queue.peer, position, units);
   queue.position = position;
   queue.sentUpdates += 1;
   queue.sentItems += units.length;
@@ -354,7 +354,7 @@ async function park(
   note: Note,
 ): Promise<void> {
   const position = positionAfter(work, [unit]);
-  await settle(parts.db, queue.peer, position, [unit], why);
+  await settle(parts.store, queue.peer, position, [unit], why);
   queue.position = position;
   note({ position });
   parts.log.error(

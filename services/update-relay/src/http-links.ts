@@ -20,11 +20,14 @@ import {
 } from './schemas.ts';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import type { RelayStore } from './store/rows.ts';
 import type { ParkedTable, RelayDatabase } from './tables.ts';
 
 export interface LinkRoutesParts {
   readonly cluster: string;
+  /** For what people read and nothing else does. */
   readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly configuration: () => Configuration;
   readonly linkState: Pick<LinkState, 'health'>;
   readonly delivery: Pick<Delivery, 'status' | 'wake'>;
@@ -93,7 +96,7 @@ async function pendingOf(parts: LinkRoutesParts, peer: string, limit: number): P
     after: parts.delivery.status(peer).position,
     checkpoint: parts.checkpoint(),
   };
-  return limit > 0 ? readPending(parts.db, options, limit) : [];
+  return limit > 0 ? readPending(parts.store, options, limit) : [];
 }
 
 async function linkStatus(parts: LinkRoutesParts, link: Link): Promise<Static<typeof LinkStatusAnswer>> {

@@ -23,12 +23,15 @@ import {
   TimelineAnswer,
   TimelineQuery,
 } from './schemas.ts';
-import { patientKeyOf, readPatients, readStudies } from './state.ts';
+import { patientKeyOf } from './state.ts';
+import type { RelayStore } from './store/rows.ts';
 import { columnText } from './tables.ts';
 import type { EntriesTable, RelayDatabase } from './tables.ts';
 
 export interface StudyRoutesParts {
+  /** For what people read and nothing else does. */
   readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly commands: Commands;
   readonly idempotency: Idempotency;
   readonly projection: Pick<Projection, 'waitFor'>;
@@ -85,7 +88,7 @@ export function addStudyRoutes(app: HttpApp, parts: StudyRoutesParts): void {
         response: { 200: TimelineAnswer, ...failures },
       },
     },
-    async (request) => readTimeline(parts.db, studyOf(request.params.uid), request.query),
+    async (request) => readTimeline(parts, studyOf(request.params.uid), request.query),
   );
 }
 
@@ -122,7 +125,7 @@ async function write(
   }
   if ('refused' in outcome) throw problemOf(outcome.refused);
   const shown = await parts.projection.waitFor(outcome.sequence, parts.projectionWaitMs);
-  const study = await readStudy(parts.db, command.studyInstanceUid);
+  const study = await readStudy(parts, command.studyInstanceUid);
   if (!study) throw new Problem(503, undefined, { detail: 'The change is stored, but cannot be read yet.' });
   return { status: shown ? 200 : 202, headers: { etag: study.etag }, body: study.body };
 }
@@ -146,13 +149,13 @@ function problemOf(refused: Refusal): Problem {
 }
 
 async function readStudy(
-  db: RelayDatabase,
+  { db, store }: StudyRoutesParts,
   uid: string,
 ): Promise<{ readonly etag: string; readonly body: object } | undefined> {
-  const study = (await readStudies(db, [uid])).get(uid)?.registers;
+  const study = (await store.studies([uid])).get(uid)?.registers;
   if (!study || !patientOf(study)) return undefined;
   const key = patientKeyOf(study) ?? '';
-  const patient: RegisterMap = (await readPatients(db, [key])).get(key)?.registers ?? {};
+  const patient: RegisterMap = (await store.patients([key])).get(key)?.registers ?? {};
   const counted = await sql<{ instances: number; modalities: string[] | null }>`
     select count(*) as instances,
       array_agg(distinct modality order by modality) filter (where modality <> '') as modalities
@@ -164,12 +167,12 @@ async function readStudy(
 }
 
 async function readTimeline(
-  db: RelayDatabase,
+  { db, store }: StudyRoutesParts,
   uid: string,
   query: { readonly limit: number; readonly cursor?: string; readonly all: boolean },
 ): Promise<Page<TimelineItem>> {
   const after = sequenceOfCursor(query.cursor) ?? 0;
-  const study = (await readStudies(db, [uid])).get(uid)?.registers;
+  const study = (await store.studies([uid])).get(uid)?.registers;
   if (!study) throw notFound('There is no such study here.');
   const key = patientKeyOf(study);
   const subjects = key === undefined ? [uid] : [uid, columnText(key)];

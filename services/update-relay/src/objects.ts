@@ -12,14 +12,11 @@ import {
 import type { RegisterMap } from '@isthmus/domain';
 import type { Log } from '@isthmus/service-kit';
 import { backoff } from '@isthmus/service-kit';
-import { sql } from 'kysely';
 import { createBell } from './bell.ts';
 import type { Commands } from './commands.ts';
 import { createFlushTimes } from './flush-time.ts';
 import type { FlushLimits, FlushTimes } from './flush-time.ts';
-import { readStudies } from './state.ts';
-import { writeStateDue } from './study-rows.ts';
-import type { RelayDatabase } from './tables.ts';
+import type { DirtyStudy, RelayRows, RelayStore } from './store/rows.ts';
 
 export interface Objects {
   /** Objects or holders of some study may have changed. */
@@ -31,7 +28,7 @@ export interface Objects {
 
 export interface ObjectsParts {
   readonly cluster: string;
-  readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly commands: Commands;
   readonly log: Log;
   readonly limits: FlushLimits;
@@ -58,12 +55,11 @@ export function startObjects(parts: ObjectsParts): Objects {
   const stopping = new AbortController();
 
   const round = async (): Promise<number> => {
-    const dirty = await sql<DirtyRow>`select study, header_changed, version from objects_dirty
-      order by version limit ${roundMax}`.execute(parts.db);
+    const dirty = await parts.store.dirtyStudies(roundMax);
     const now = performance.now();
-    for (const row of dirty.rows) times.changed(row.study, row.version, now);
+    for (const row of dirty) times.changed(row.study, row.version, now);
     let next = now + idleMs;
-    for (const row of dirty.rows) {
+    for (const row of dirty) {
       if (stopping.signal.aborted) return next;
       const dueAt = times.dueAt(row.study);
       if (dueAt > performance.now()) {
@@ -108,12 +104,6 @@ function isQuiet(times: FlushTimes, study: string): boolean {
   return times.isQuiet(study, performance.now());
 }
 
-interface DirtyRow {
-  readonly study: string;
-  readonly header_changed: boolean;
-  readonly version: number;
-}
-
 /** What is known of a study's objects, here and elsewhere. */
 interface ObjectSet {
   readonly sops: readonly string[];
@@ -125,20 +115,12 @@ interface ObjectSet {
   readonly unannounced: number;
 }
 
-async function readObjects(db: RelayDatabase, study: string): Promise<ObjectSet> {
-  const rows = await db.selectFrom('objects').selectAll().where('study', '=', study).execute();
-  const manifest = buildManifest(
-    study,
-    rows.map((row) => ({
-      seriesInstanceUid: row.series,
-      modality: row.modality,
-      sopInstanceUid: row.sop,
-      sopClassUid: row.sop_class,
-    })),
-  );
+async function readObjects(store: RelayStore, study: string): Promise<ObjectSet> {
+  const rows = await store.objects([study]);
+  const manifest = buildManifest(study, rows);
   const count = (matches: (row: (typeof rows)[number]) => boolean): number => rows.filter(matches).length;
   return {
-    sops: rows.map((row) => row.sop).sort(compareText),
+    sops: rows.map((row) => row.sopInstanceUid).sort(compareText),
     digest: manifestDigest(manifest),
     local: count((row) => row.local),
     missing: count((row) => !row.local),
@@ -147,11 +129,11 @@ async function readObjects(db: RelayDatabase, study: string): Promise<ObjectSet>
   };
 }
 
-async function flush(parts: ObjectsParts, row: DirtyRow): Promise<void> {
-  const { db, commands, cluster, log } = parts;
+async function flush(parts: ObjectsParts, row: DirtyStudy): Promise<void> {
+  const { store, commands, cluster, log } = parts;
   const { study } = row;
-  const objects = await readObjects(db, study);
-  const before = (await readStudies(db, [study])).get(study)?.registers ?? {};
+  const objects = await readObjects(store, study);
+  const before = (await store.studies([study])).get(study)?.registers ?? {};
   const held = objects.local > 0;
   if (held || holdingOf(before, cluster) !== undefined) {
     const outcome = await commands.execute({
@@ -170,19 +152,18 @@ async function flush(parts: ObjectsParts, row: DirtyRow): Promise<void> {
     const command = { type: 'AnnounceObjects', studyInstanceUid: study, count: sops.length, digest } as const;
     const outcome = await commands.execute(command);
     if ('sequence' in outcome) await parts.projected(outcome.sequence);
-    await sql`update objects set announced = true
-      where study = ${study} and sop = any(${sops}::text[]) and not announced`.execute(db);
+    await store.write((rows) => rows.markAnnounced(study, sops));
     log.info({ study, count: sops.length }, 'objects: told of the object set');
   }
-  await db.transaction().execute(async (tx) => {
-    if (row.header_changed) {
+  await store.write(async (rows) => {
+    if (row.headerChanged) {
       // Registers from headers are in no event: holders elsewhere, and hubs on the way, get the state.
       const elsewhere = holdersOf(before).filter((holder) => holder !== cluster);
       const due = peersTowards(parts.nextHop(), elsewhere, []).map((peer) => ({ peer, study }));
-      await writeStateDue(tx, due);
+      await rows.oweStates(due);
     }
-    await sql`delete from objects_dirty where study = ${study} and version = ${row.version}`.execute(tx);
-    await queuePull(tx, study, cluster, objects, before);
+    await rows.clearDirty(study, row.version);
+    await queuePull(rows, study, cluster, objects, before);
   });
 }
 
@@ -208,7 +189,7 @@ function mustAnnounce(objects: ObjectSet, study: RegisterMap, cluster: string): 
 
 /** Something is missing here and nobody is after it yet: ask the nearest other holder. */
 async function queuePull(
-  tx: RelayDatabase,
+  rows: RelayRows,
   study: string,
   cluster: string,
   objects: ObjectSet,
@@ -217,7 +198,5 @@ async function queuePull(
   if (objects.local === 0 || objects.missing === 0) return;
   const [peer] = holdersOf(state).filter((holder) => holder !== cluster);
   if (peer === undefined) return;
-  await sql`insert into pulls (study, peer) values (${study}, ${peer}) on conflict (study) do nothing`.execute(
-    tx,
-  );
+  await rows.pullUnlessQueued(peer, study);
 }

@@ -11,10 +11,8 @@ import type { Configuration, RegisterMap, RetrieveAnswer, RetrieveRequest } from
 import type { EventLog } from '@isthmus/event-log';
 import { backoff } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { sql } from 'kysely';
 import { createBell } from './bell.ts';
-import { readStudies } from './state.ts';
-import type { RelayDatabase } from './tables.ts';
+import type { PullRow, RelayStore } from './store/rows.ts';
 
 export interface Pulls {
   wake(): void;
@@ -23,7 +21,7 @@ export interface Pulls {
 
 export interface PullsParts {
   readonly cluster: string;
-  readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly eventLog: EventLog;
   readonly log: Log;
   configuration(): Configuration;
@@ -39,16 +37,11 @@ export interface PullsParts {
   readonly backoffMaxMs: number;
 }
 
-interface PullRow {
-  readonly study: string;
-  readonly peer: string;
-  readonly attempts: number;
-  readonly wait_ms: number;
-}
-
 /** The edge says something at least every 5 s while a retrieval runs. */
 const silenceMs = 20_000;
 const idleMs = 30_000;
+/** Studies looked at in one round. */
+const roundMax = 200;
 
 /**
  * Brings objects that manifests name and this cluster lacks, for studies that it holds. `pulls` rows are the
@@ -79,13 +72,11 @@ export function startPulls(parts: PullsParts): Pulls {
   };
 
   const round = async (): Promise<number> => {
-    const rows = await sql<PullRow>`select study, peer, attempts,
-        greatest(0, extract(epoch from not_before - now()) * 1000)::float8 as wait_ms
-      from pulls order by not_before limit 200`.execute(parts.db);
+    const rows = await parts.store.pulls(roundMax);
     let waitMs = idleMs;
-    for (const row of rows.rows) {
+    for (const row of rows) {
       if (running.has(row.study)) continue;
-      if (row.wait_ms > 0) waitMs = Math.min(waitMs, row.wait_ms);
+      if (row.waitMs > 0) waitMs = Math.min(waitMs, row.waitMs);
       else if (!parts.isQuiet(row.study)) waitMs = Math.min(waitMs, parts.pauseMs);
       else if (running.size < parts.concurrencyMax) begin(row);
     }
@@ -119,18 +110,18 @@ export function startPulls(parts: PullsParts): Pulls {
 }
 
 async function pullStudy(parts: PullsParts, row: PullRow, signal: AbortSignal): Promise<void> {
-  const { db, cluster, log } = parts;
+  const { store, cluster, log } = parts;
   const { study } = row;
   await parts.instancesProjected();
-  const missing = await missingSeries(db, study);
-  const registers = (await readStudies(db, [study])).get(study)?.registers ?? {};
+  const { missing, local } = await seriesOf(store, study);
+  const registers = (await store.studies([study])).get(study)?.registers ?? {};
   const holding = holdingOf(registers, cluster);
-  if (missing.length === 0) return forget(db, study);
+  if (missing.length === 0) return endPull(store, study, 'complete');
   // Only a part was ever wanted here: not completed unasked.
-  if (holding?.scope === 'listed') return giveUp(db, study);
+  if (holding?.scope === 'listed') return endPull(store, study, 'always');
   if (holding?.holds !== true) {
-    if (await hasLocal(db, study)) throw new Error('this cluster is not known as a holder yet');
-    return giveUp(db, study);
+    if (local > 0) throw new Error('this cluster is not known as a holder yet');
+    return endPull(store, study, 'always');
   }
   const sources = sourcesFor(parts, row.peer, registers);
   if (sources.length === 0)
@@ -159,22 +150,30 @@ async function pullStudy(parts: PullsParts, row: PullRow, signal: AbortSignal): 
   }
   await parts.instancesProjected();
   // What counts is the set of objects that are here, not what anybody says of it.
-  const left = await missingSeries(db, study);
+  const { missing: left } = await seriesOf(store, study);
   if (left.length > 0) throw new Error(detail);
   log.info({ study, wanted }, 'pull: everything known is here');
-  await forget(db, study);
+  await endPull(store, study, 'complete');
 }
 
-async function missingSeries(
-  db: RelayDatabase,
+/** Objects that are missing here, by series, and how many are not. */
+async function seriesOf(
+  store: RelayStore,
   study: string,
-): Promise<{ seriesInstanceUid: string; sopInstanceUids: string[] }[]> {
-  const found = await sql<{
-    series: string;
-    sops: string[];
-  }>`select series, array_agg(sop order by sop) as sops
-    from objects where study = ${study} and not local group by series order by series`.execute(db);
-  return found.rows.map((row) => ({ seriesInstanceUid: row.series, sopInstanceUids: row.sops }));
+): Promise<{
+  readonly missing: readonly { seriesInstanceUid: string; sopInstanceUids: string[] }[];
+  readonly local: number;
+}> {
+  const rows = await store.objects([study]);
+  const absent = rows.filter((row) => !row.local);
+  const bySeries = Map.groupBy(absent, (row) => row.seriesInstanceUid);
+  const missing = [...bySeries]
+    .sort(([a], [b]) => compareText(a, b))
+    .map(([seriesInstanceUid, series]) => ({
+      seriesInstanceUid,
+      sopInstanceUids: series.map((row) => row.sopInstanceUid).sort(compareText),
+    }));
+  return { missing, local: rows.length - absent.length };
 }
 
 /**
@@ -206,26 +205,12 @@ function sourcesFor(
   });
 }
 
-async function hasLocal(db: RelayDatabase, study: string): Promise<boolean> {
-  const found = await sql`select from objects where study = ${study} and local limit 1`.execute(db);
-  return found.rows.length > 0;
-}
-
-async function giveUp(db: RelayDatabase, study: string): Promise<void> {
-  await sql`delete from pulls where study = ${study}`.execute(db);
-}
-
-async function forget(db: RelayDatabase, study: string): Promise<void> {
-  // Only while nothing is missing: a manifest may have come in between.
-  await sql`delete from pulls p where p.study = ${study}
-    and not exists (select from objects o where o.study = p.study and not o.local)`.execute(db);
+async function endPull(store: RelayStore, study: string, when: 'always' | 'complete'): Promise<void> {
+  await store.write((rows) => rows.endPull(study, when));
 }
 
 async function postpone(parts: PullsParts, row: PullRow, reason: string): Promise<void> {
   const factor = 2 ** Math.min(row.attempts, 20) * (0.5 + Math.random() / 2);
   const waitMs = Math.min(parts.backoffMaxMs, parts.pauseMs * factor);
-  await sql`update pulls set attempts = attempts + 1, last_error = ${reason.slice(0, 500)},
-    not_before = now() + make_interval(secs => ${waitMs / 1000}) where study = ${row.study}`.execute(
-    parts.db,
-  );
+  await parts.store.write((rows) => rows.postponePull(row.study, waitMs, reason.slice(0, 500)));
 }

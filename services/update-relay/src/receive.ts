@@ -22,17 +22,17 @@ import { EventTooLargeError, LogFullError } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { sql } from 'kysely';
 import type { Batch, BatchItem } from './batch.ts';
 import { changeOf } from './fold.ts';
 import { decodeLinkedUpdate } from './linked-update.ts';
 import { foldPatient, foldStudy } from './state.ts';
+import { identityKey } from './store/rows.ts';
+import type { RelayStore } from './store/rows.ts';
 import { columnText } from './tables.ts';
-import type { RelayDatabase } from './tables.ts';
 
 export interface ReceiveParts {
   readonly cluster: string;
-  readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly eventLog: EventLog;
   readonly configuration: () => Configuration;
   readonly log: Log;
@@ -116,10 +116,10 @@ function senderOf(configuration: Configuration, callingAeTitle: string): string 
 
 /** @returns How many events were appended. */
 async function takeIn(parts: ReceiveParts, batch: Batch): Promise<number> {
-  const { cluster, db, eventLog } = parts;
+  const { cluster, store, eventLog } = parts;
   // Objects first: whoever sees the event that announces them finds them known.
   const manifests = batch.items.flatMap((item) => (item.kind === 'manifest' ? [item.manifest] : []));
-  const brought = await storeManifests(db, manifests, batch.sender);
+  const brought = await storeManifests(store, manifests, batch.sender);
   const entries = await eventsToAppend(parts, batch);
   const place = (event: EventEnvelope): string => {
     const { aggregate } = event.data as { aggregate?: unknown };
@@ -145,7 +145,7 @@ async function takeIn(parts: ReceiveParts, batch: Batch): Promise<number> {
 }
 
 async function eventsToAppend(parts: ReceiveParts, batch: Batch): Promise<ChangeEvent[]> {
-  const known = await knownEvents(parts.db, batch.items);
+  const known = await knownEvents(parts.store, batch.items);
   const states = stateMerger(parts);
   const events: ChangeEvent[] = [];
   for (const item of batch.items) {
@@ -175,23 +175,20 @@ async function eventsToAppend(parts: ReceiveParts, batch: Batch): Promise<Change
   return events;
 }
 
+/** As the timeline knows it. */
 function identity(subject: string, id: string): string {
-  return JSON.stringify([columnText(subject), columnText(id)]);
+  return identityKey({ subject: columnText(subject), id: columnText(id) });
 }
 
 /**
  * Ids that the timeline has already. What the projection has not folded yet is appended again, and ignored
  * when folded.
  */
-async function knownEvents(db: RelayDatabase, items: readonly BatchItem[]): Promise<Set<string>> {
+async function knownEvents(store: RelayStore, items: readonly BatchItem[]): Promise<Set<string>> {
   const events = items.flatMap((item) => (item.kind === 'event' ? [item.event] : []));
-  if (events.length === 0) return new Set();
-  const found = await sql<{ subject: string; id: string }>`
-    select e.subject, e.event_id as id from entries e
-    join unnest(${events.map(({ subject }) => columnText(subject))}::text[],
-      ${events.map(({ id }) => columnText(id))}::text[]) as n (subject, id)
-      on n.subject = e.subject and n.id = e.event_id`.execute(db);
-  return new Set(found.rows.map((row) => identity(row.subject, row.id)));
+  return store.knownEvents(
+    events.map(({ subject, id }) => ({ subject: columnText(subject), id: columnText(id) })),
+  );
 }
 
 interface StateMerger {
@@ -209,7 +206,7 @@ interface StateMerger {
 
 /** Compares incoming states with ours, as they stand after everything before them in the batch. */
 function stateMerger(parts: ReceiveParts): StateMerger {
-  const { cluster, db, eventLog } = parts;
+  const { cluster, store, eventLog } = parts;
   const states = new Map<string, RegisterMap>();
   const pending = new Map<string, RegisterMap>();
   const current = async (aggregate: 'study' | 'patient', subject: string): Promise<RegisterMap> => {
@@ -217,7 +214,7 @@ function stateMerger(parts: ReceiveParts): StateMerger {
     const present = states.get(key);
     if (present) return present;
     const fold = aggregate === 'study' ? foldStudy : foldPatient;
-    const { registers } = await fold(db, eventLog, subject);
+    const { registers } = await fold(store, eventLog, subject);
     const state = mergeRegisters(registers, pending.get(key) ?? {});
     states.set(key, state);
     return state;
@@ -263,40 +260,22 @@ function stateMerger(parts: ReceiveParts): StateMerger {
  * @returns Whether any object was new.
  */
 async function storeManifests(
-  db: RelayDatabase,
+  store: RelayStore,
   manifests: readonly ObjectManifest[],
   peer: string,
 ): Promise<boolean> {
   const objects = manifests.flatMap((manifest) =>
-    manifestObjects(manifest).map((object) => ({ study: manifest.studyInstanceUid, ...object })),
+    manifestObjects(manifest).map((object) => ({
+      study: manifest.studyInstanceUid,
+      ...object,
+      modality: columnText(object.modality.slice(0, 16)),
+    })),
   );
   if (objects.length === 0) return false;
-  const unique = [
-    ...new Map(objects.map((object) => [`${object.study} ${object.sopInstanceUid}`, object])).values(),
-  ];
-  // In the order of the other writer of objects (`projection.ts`), so that neither waits for the other in a
-  // circle.
-  unique.sort((a, b) => (`${a.study} ${a.sopInstanceUid}` < `${b.study} ${b.sopInstanceUid}` ? -1 : 1));
-  const column = (of: (object: (typeof unique)[number]) => string): string[] => unique.map(of);
-  return db.transaction().execute(async (tx) => {
-    const stored = await sql<{ study: string; fresh: boolean }>`
-      insert into objects (study, sop, series, sop_class, modality, local, pulled, announced)
-      select study, sop, series, class, modality, false, false, true
-      from unnest(${column((object) => object.study)}::text[], ${column((object) => object.sopInstanceUid)}::text[],
-        ${column((object) => object.seriesInstanceUid)}::text[], ${column((object) => object.sopClassUid)}::text[],
-        ${column((object) => columnText(object.modality.slice(0, 16)))}::text[])
-        as n (study, sop, series, class, modality)
-      on conflict (study, sop) do update set announced = true where not objects.announced
-      returning study, (xmax = 0) as fresh`.execute(tx);
-    const fresh = [...new Set(stored.rows.filter((row) => row.fresh).map((row) => row.study))].sort();
-    if (fresh.length === 0) return false;
-    await sql`insert into objects_dirty (study, header_changed)
-      select study, false from unnest(${fresh}::text[]) as n (study)
-      on conflict (study) do update set version = nextval('due_version')`.execute(tx);
-    await sql`insert into pulls (study, peer)
-      select study, ${peer} from unnest(${fresh}::text[]) as n (study)
-      where exists (select from objects o where o.study = n.study and o.local)
-      on conflict (study) do update set peer = excluded.peer, not_before = now(), attempts = 0`.execute(tx);
-    return true;
+  return store.write(async (rows) => {
+    const fresh = await rows.addNamedObjects(objects);
+    await rows.markDirty(new Map(fresh.map((study) => [study, { headerChanged: false }])));
+    await rows.pullFrom(peer, fresh);
+    return fresh.length > 0;
   });
 }

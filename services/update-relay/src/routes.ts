@@ -1,9 +1,8 @@
 import { mergeLinkMaps, nextHops } from '@isthmus/domain';
 import type { LinkMap } from '@isthmus/domain';
-import { sql } from 'kysely';
 import { updateHops } from './link-map.ts';
 import type { LinkStateEntry, LinkStateMap } from './link-map.ts';
-import type { RelayDatabase } from './tables.ts';
+import type { RelayStore } from './store/rows.ts';
 
 /** The link map and the routes that follow from it, kept across restarts. */
 export interface Routes {
@@ -27,16 +26,14 @@ export interface Routes {
 
 /** Reads what was known before the last stop. */
 export async function openRoutes(parts: {
-  readonly db: RelayDatabase;
+  readonly store: RelayStore;
   readonly self: string;
   readonly nowMs?: () => number;
 }): Promise<Routes> {
-  const { db, self } = parts;
+  const { store, self } = parts;
   const nowMs = parts.nowMs ?? Date.now;
-  const stored = await db.selectFrom('link_map').select(['cluster', 'entry']).execute();
-  let map: LinkStateMap = Object.fromEntries(stored.map((row) => [row.cluster, row.entry]));
-  const met = await db.selectFrom('peers').selectAll().execute();
-  const incarnations = new Map(met.map((row) => [row.peer, row.incarnation]));
+  let map = await store.linkMap();
+  const incarnations = new Map(await store.incarnations());
   let hops = updateHops(self, map);
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -51,31 +48,14 @@ export async function openRoutes(parts: {
     if (next === map) return false;
     const news = Object.entries(next).filter(([cluster, entry]) => map[cluster] !== entry);
     const nextHop = updateHops(self, next);
-    await db.transaction().execute(async (tx) => {
-      for (const [cluster, entry] of news) {
-        const row = {
-          cluster,
-          version: entry.version,
-          entry: sql<LinkStateEntry>`${JSON.stringify(entry)}::json`,
-        };
-        const { version, entry: value } = row;
-        await tx
-          .insertInto('link_map')
-          .values(row)
-          .onConflict((conflict) => conflict.column('cluster').doUpdateSet({ version, entry: value }))
-          .execute();
-      }
+    await store.write(async (rows) => {
+      await rows.setLinkEntries(news);
       // Waits for projections that read the old routes, and makes the next ones wait: none misses a changed
       // route.
-      const before = await sql<{ next_hop: { [cluster: string]: string } }>`
-        select next_hop from routes for update`.execute(tx);
-      const was = before.rows[0]?.next_hop ?? {};
-      await sql`update routes set next_hop = ${JSON.stringify(nextHop)}::json`.execute(tx);
+      const was = await rows.holdNextHops('change');
+      await rows.setNextHops(nextHop);
       for (const [cluster, peer] of Object.entries(nextHop)) {
-        if (was[cluster] === peer) continue;
-        await sql`insert into state_due (peer, study)
-          select ${peer}, uid from study_state where holders @> array[${cluster}]::text[] order by uid
-          on conflict (peer, study) do update set version = nextval('due_version')`.execute(tx);
+        if (was[cluster] !== peer) await rows.oweStatesHeldBy(peer, [cluster]);
       }
     });
     map = next;
@@ -111,13 +91,9 @@ export async function openRoutes(parts: {
         const before = incarnations.get(peer);
         if (before === incarnation) return false;
         const behind = Object.entries(hops).flatMap(([cluster, hop]) => (hop === peer ? [cluster] : []));
-        await db.transaction().execute(async (tx) => {
-          await sql`insert into peers (peer, incarnation) values (${peer}, ${incarnation})
-            on conflict (peer) do update set incarnation = excluded.incarnation`.execute(tx);
-          if (before === undefined) return;
-          await sql`insert into state_due (peer, study)
-            select ${peer}, uid from study_state where holders && ${behind}::text[] order by uid
-            on conflict (peer, study) do update set version = nextval('due_version')`.execute(tx);
+        await store.write(async (rows) => {
+          await rows.setIncarnation(peer, incarnation);
+          if (before !== undefined) await rows.oweStatesHeldBy(peer, behind);
         });
         incarnations.set(peer, incarnation);
         return before !== undefined;
