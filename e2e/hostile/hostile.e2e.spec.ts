@@ -106,6 +106,10 @@ describe('hostile peers', () => {
       '$(touch x);`id`',
       '1'.repeat(65),
       '1.2.\xe9',
+      '..',
+      '.',
+      '1..2',
+      '.1.',
     ];
     for (const path of paths) {
       for (const [what, object] of [
@@ -122,15 +126,6 @@ describe('hostile peers', () => {
         assert.ok(status === 0x0117 || status >= 0xa700, `${what} ${path}: 0x${status.toString(16)}`);
         await association.release();
       }
-    }
-    // Digits and dots in an order that makes no UID: the edge may take them, but as a name they must mean nothing.
-    for (const dots of ['..', '.', '1..2', '.1.']) {
-      const association = await edge.associate();
-      await within(
-        'C-STORE-RSP',
-        association.store(objectOf({ sopInstanceUid: dots, studyInstanceUid: dots })),
-      );
-      await association.release();
     }
     assert.deepEqual(edge.strangeFiles(), []);
     assert.equal(existsSync(outside), false);

@@ -22,11 +22,7 @@ const answered: { readonly [service: string]: readonly Row[] } = {
         'Comment says so)',
       'It may let go of its copy',
     ],
-    [
-      'InvalidSopInstance',
-      'Affected SOP Instance UID is missing or not made of digits and dots',
-      'Correct the object',
-    ],
+    ['InvalidSopInstance', 'Affected SOP Instance UID is missing or not a UID', 'Correct the object'],
     [
       'DataSetDoesNotMatchSopClass',
       'SOP Class UID or SOP Instance UID of the data set differ from the command, or the ' +
@@ -35,8 +31,8 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ],
     [
       'CannotUnderstand',
-      'No data set; it ends inside an element; SOP, Study or Series Instance UID missing or ' +
-        'not a UID; an internal error',
+      'No data set; it ends inside an element; SOP, Study or Series Instance UID missing, ' +
+        'not a UID, or several; an internal error',
       'Correct the object; see the Error Comment',
     ],
     [

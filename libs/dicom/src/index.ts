@@ -42,5 +42,5 @@ export { tags } from './tags.ts';
 export type { Keyword } from './tags.ts';
 export { transferSyntaxes, transferSyntaxOf } from './transfer-syntaxes.ts';
 export type { TransferSyntax } from './transfer-syntaxes.ts';
-export { isUid, uids } from './uids.ts';
+export { isUid, uidPattern, uids } from './uids.ts';
 export { hasWildcard, matchesWildcard } from './wildcard.ts';

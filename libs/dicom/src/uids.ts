@@ -47,3 +47,9 @@ export const uids = {
 export function isUid(text: unknown): text is string {
   return typeof text === 'string' && text.length <= 64 && /^(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))*$/.test(text);
 }
+
+/**
+ * A UID as it is met on the wire, and taken: components of digits, 64 characters at most. Leading zeros, which PS3.5 9.1
+ * forbids, are common in old objects; empty components are not, and `..` must not become part of a name.
+ */
+export const uidPattern = /^(?=.{1,64}$)\d+(?:\.\d+)*$/;

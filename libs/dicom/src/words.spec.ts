@@ -12,6 +12,7 @@ import {
   tags,
   transferSyntaxes,
   transferSyntaxOf,
+  uidPattern,
   uids,
   vrOf,
 } from './index.ts';
@@ -33,6 +34,28 @@ test('a UID is digits in components, without leading zeros, of 64 characters at 
     undefined,
   ]) {
     assert.equal(isUid(text), false, String(text));
+  }
+});
+
+test('a UID as it is met may have leading zeros, but no empty component', () => {
+  for (const uid of ['1', '1.2.840.10008.1.1', '1.02.0003', '0'.repeat(64), '1.'.repeat(31) + '12']) {
+    assert.match(uid, uidPattern);
+  }
+  for (const text of [
+    '',
+    '.',
+    '..',
+    '1..2',
+    '.1',
+    '1.',
+    '1.2a',
+    ' 1.2',
+    '1.2\n',
+    '1.2\0',
+    '١.٢',
+    '1.'.repeat(32) + '1',
+  ]) {
+    assert.doesNotMatch(text, uidPattern);
   }
 });
 

@@ -1,4 +1,4 @@
-import { dimseStatus } from '@isthmus/dicom';
+import { dimseStatus, uidPattern } from '@isthmus/dicom';
 import { commandField } from './command-set.ts';
 import type { CommandSet } from './command-set.ts';
 import type { AssociationEvent, AssociationInfo, ServiceName, StatusAnswer } from './handlers.ts';
@@ -17,12 +17,7 @@ export const unrecognisedOperation = 0x0211;
 export const sopClassNotSupported = 0x0122;
 export const invalidSopInstance = 0x0117;
 
-/**
- * Loose on purpose: leading zeros are common. But it may become part of a name, so nothing else than digits
- * and dots.
- */
-const uidPattern = /^[0-9.]{1,64}$/;
-
+/** It may become part of a name: nothing but a UID. */
 export function isInstanceUid(uid: string | undefined): uid is string {
   return uid !== undefined && uidPattern.test(uid);
 }

@@ -1,3 +1,4 @@
+export { uidPattern } from '@isthmus/dicom';
 export { canonicalJson, compareText, own } from './canonical.ts';
 export type {
   AnnounceObjects,
@@ -112,5 +113,4 @@ export {
   patientKey,
   patientSubject,
   studySubject,
-  uidPattern,
 } from './subjects.ts';

@@ -1,7 +1,7 @@
+import { uidPattern } from '@isthmus/dicom';
 import type { ObjectManifest, ChangeEvent } from './events.ts';
 import { isStamp } from './hlc.ts';
 import type { RegisterMap } from './registers.ts';
-import { uidPattern } from './subjects.ts';
 
 /** Something from a peer that is not what it claims to be. To be parked and shown, never merged. */
 export interface Malformed {

@@ -25,7 +25,8 @@ describe('names of aggregates', () => {
   });
   it('refuse a study UID that is none', () => {
     assert.match(studySubject('1.2.3'), /^study\.\d+\.1-2-3$/);
-    for (const uid of ['', '1.2.>', '1.2 3', '1'.repeat(65)])
+    assert.match(studySubject('1.02.003'), /^study\.\d+\.1-02-003$/);
+    for (const uid of ['', '.', '..', '1..2', '.1', '1.', '1.2.>', '1.2 3', '1.2\n', '1'.repeat(65)])
       assert.throws(() => studySubject(uid), RangeError);
   });
 });

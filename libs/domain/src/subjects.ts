@@ -1,10 +1,9 @@
+import { uidPattern } from '@isthmus/dicom';
+
 /**
  * Names of aggregates in the log. Dots separate tokens in a NATS subject, so UIDs travel with `-` for `.`,
  * and any other text as lower hex: raw text off the wire never becomes part of a subject.
  */
-
-/** A UID as this system accepts it: PS3.5 §9.1 allows digits and dots, 64 at most. */
-export const uidPattern = /^[0-9.]{1,64}$/;
 
 const shards = 16;
 
@@ -16,7 +15,7 @@ function shardOf(text: string): number {
 }
 
 function uidToken(uid: string): string {
-  if (!uidPattern.test(uid)) throw new RangeError('not a UID: digits and dots, 1 to 64 characters');
+  if (!uidPattern.test(uid)) throw new RangeError('not a UID: digits in components, 1 to 64 characters');
   return uid.replaceAll('.', '-');
 }
 

@@ -81,9 +81,26 @@ describe('C-STORE', () => {
       const bad = ctObject({}, { [tag]: element('UI', '1.2/../../etc') });
       assert.equal(await store(edge, bad), 0xc000);
     }
+    for (const tag of [tags.SOPInstanceUID, tags.StudyInstanceUID, tags.SeriesInstanceUID]) {
+      const two = ctObject({ instance: '1.2.9' }, { [tag]: element('UI', '1.2.9', '1.2.10') });
+      assert.equal(await store(edge, two), 0xc000, `two values in ${tag}`);
+    }
+    for (const uid of ['..', '.', '1..2', '.1', '1.']) {
+      const study = ctObject({ instance: '1.2.9' }, { [tags.StudyInstanceUID]: element('UI', uid) });
+      assert.equal(await store(edge, study), 0xc000, uid);
+      assert.equal(await store(edge, { ...object, sopInstanceUid: uid }), 0x0117, uid);
+    }
     assert.equal(await store(edge, { ...object, dataSet: object.dataSet.subarray(0, -100) }), 0xc000);
     assert.deepEqual(await edge.files(), []);
     assert.equal(await store(edge, object), 0x0000);
+  });
+
+  it('[R6] takes UIDs with leading zeros, which are common in old objects', async (test) => {
+    const edge = await startTestEdge(test);
+    const object = ctObject({ study: '1.02.3', series: '1.02.03.4', instance: '1.02.03.0004' });
+    assert.equal(await store(edge, object), 0x0000);
+    await edge.federator.seen(1);
+    assert.equal(edge.federator.instances.get('1.02.03.0004')?.studyInstanceUid, '1.02.3');
   });
 
   it('refuses a command without SOP Instance UID with 0117', async (test) => {

@@ -1,4 +1,4 @@
-import { dimseStatus, stringOf, tags } from '@isthmus/dicom';
+import { dimseStatus, stringOf, stringsOf, tags } from '@isthmus/dicom';
 import type { StoreAnswer, StoreRequest } from '@isthmus/dimse';
 import { instanceSubject, stationOfAeTitle, uidPattern } from '@isthmus/domain';
 import type { Configuration, InstanceStored, InstanceStoredEvent, LocatedInstance } from '@isthmus/domain';
@@ -110,6 +110,11 @@ function identify(
   const { header } = received;
   const cutOff = !received.complete && (received.headerError?.code ?? 'truncated') === 'truncated';
   if (cutOff) return refuse(dimseStatus.CannotUnderstand, 'Data set ends inside an element');
+  for (const tag of [tags.SOPInstanceUID, tags.StudyInstanceUID, tags.SeriesInstanceUID]) {
+    // Whichever was taken, other systems may take another.
+    if (stringsOf(header, tag).length > 1)
+      return refuse(dimseStatus.CannotUnderstand, `${nameOf(tag)} has several values`);
+  }
   const uid = (tag: string): string | undefined => {
     const text = stringOf(header, tag);
     return text !== undefined && uidPattern.test(text) ? text : undefined;
@@ -118,23 +123,32 @@ function identify(
   if (sopInstanceUid === undefined) {
     const why = received.headerError
       ? 'Data set is malformed'
-      : 'SOP Instance UID (0008,0018) is missing or not a UID';
+      : `${nameOf(tags.SOPInstanceUID)} is missing or not a UID`;
     return refuse(dimseStatus.CannotUnderstand, why);
   }
   if (sopInstanceUid !== request.sopInstanceUid) {
     return refuse(dimseStatus.DataSetDoesNotMatchSopClass, 'SOP Instance UID differs from the command');
   }
-  if (stringOf(header, tags.SOPClassUID) !== request.sopClassUid) {
+  if (stringsOf(header, tags.SOPClassUID).join('\\') !== request.sopClassUid) {
     return refuse(dimseStatus.DataSetDoesNotMatchSopClass, 'SOP Class UID differs from the command');
   }
   const studyInstanceUid = uid(tags.StudyInstanceUID);
   const seriesInstanceUid = uid(tags.SeriesInstanceUID);
   if (studyInstanceUid === undefined || seriesInstanceUid === undefined) {
-    const which =
-      studyInstanceUid === undefined ? 'Study Instance UID (0020,000D)' : 'Series Instance UID (0020,000E)';
-    return refuse(dimseStatus.CannotUnderstand, `${which} is missing or not a UID`);
+    const which = studyInstanceUid === undefined ? tags.StudyInstanceUID : tags.SeriesInstanceUID;
+    return refuse(dimseStatus.CannotUnderstand, `${nameOf(which)} is missing or not a UID`);
   }
   return { studyInstanceUid, seriesInstanceUid, sopInstanceUid };
+}
+
+const names: ReadonlyMap<string, string> = new Map([
+  [tags.SOPInstanceUID, 'SOP Instance UID (0008,0018)'],
+  [tags.StudyInstanceUID, 'Study Instance UID (0020,000D)'],
+  [tags.SeriesInstanceUID, 'Series Instance UID (0020,000E)'],
+]);
+
+function nameOf(tag: string): string {
+  return names.get(tag) ?? tag;
 }
 
 function refuse(status: number, errorComment: string): { readonly refused: StoreAnswer } {

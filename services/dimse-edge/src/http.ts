@@ -1,3 +1,4 @@
+import { uidPattern } from '@isthmus/domain';
 import { notFound, Problem, ProblemSchema, unprocessable } from '@isthmus/service-kit';
 import type { HttpApp } from '@isthmus/service-kit';
 import { Type } from 'typebox';
@@ -125,6 +126,7 @@ export function registerRoutes(
 }
 
 function startJob(jobs: RetrieveJobs, uid: string, body: { destination?: string; from?: string }) {
+  if (!uidPattern.test(uid)) throw notFound('This is no Study Instance UID.');
   try {
     return jobs.start({ studyInstanceUid: uid, ...body });
   } catch (error) {

@@ -1,9 +1,10 @@
+import { uidPattern } from '@isthmus/domain';
 import { listOf, pageFields } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import { jobStates } from './tables.ts';
 
 const closed = { additionalProperties: false } as const;
-const uid = Type.String({ maxLength: 64, pattern: '^[0-9.]{1,64}$' });
+const uid = Type.String({ pattern: uidPattern.source });
 
 const CandidateAnswer = Type.Object({
   studyInstanceUid: Type.String(),

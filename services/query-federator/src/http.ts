@@ -1,4 +1,4 @@
-import { studyStamp } from '@isthmus/domain';
+import { studyStamp, uidPattern } from '@isthmus/domain';
 import { addProjectionRoutes, etagOf, listOf, notFound, ProblemSchema } from '@isthmus/service-kit';
 import type { Database, HttpApp, Rebuilds } from '@isthmus/service-kit';
 import { Type } from 'typebox';
@@ -40,7 +40,7 @@ function addStudies(app: HttpApp, parts: RoutesParts): void {
       schema: {
         tags: ['studies'],
         summary: 'One study, as this cluster knows it; no other cluster is asked',
-        params: Type.Object({ uid: Type.String({ pattern: '^[0-9.]{1,64}$' }) }),
+        params: Type.Object({ uid: Type.String({ pattern: uidPattern.source }) }),
         response: { 200: StudySchema, ...failures },
       },
     },

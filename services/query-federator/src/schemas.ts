@@ -1,3 +1,4 @@
+import { uidPattern } from '@isthmus/domain';
 import { Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
@@ -27,7 +28,7 @@ export const SearchBody = Type.Object(
     modalities: Type.Optional(
       Type.Array(Type.String({ pattern: '^[A-Z0-9_ ]{1,16}$' }), { minItems: 1, maxItems: 32 }),
     ),
-    studyInstanceUid: Type.Optional(Type.String({ pattern: '^[0-9.]{1,64}$' })),
+    studyInstanceUid: Type.Optional(Type.String({ pattern: uidPattern.source })),
     reportStatus: Type.Optional(Type.Enum([...reportStatusWords])),
     clusters: Type.Optional(
       Type.Array(key(32, 'Cluster id, or AE title of a third party'), {

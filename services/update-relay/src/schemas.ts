@@ -1,4 +1,4 @@
-import { reportStatuses } from '@isthmus/domain';
+import { reportStatuses, uidPattern } from '@isthmus/domain';
 import { listOf, pageFields, ProblemSchema } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 
@@ -8,7 +8,7 @@ const open = { additionalProperties: true };
 /** What every failure looks like. */
 export const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
-export const StudyParams = Type.Object({ uid: Type.String({ pattern: '^[0-9.]{1,64}$' }) });
+export const StudyParams = Type.Object({ uid: Type.String({ pattern: uidPattern.source }) });
 
 export const ReportStatusInput = Type.Object(
   {
