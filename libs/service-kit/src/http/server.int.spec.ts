@@ -9,6 +9,7 @@ import {
   createMetrics,
   idempotencyMigration,
   migrate,
+  pageFields,
   Problem,
   readiness,
   startHttp,
@@ -27,6 +28,8 @@ function routes(app: HttpApp): void {
       limit: request.query.limit ?? null,
     }),
   );
+  const page = Type.Object({ ...pageFields({ limitMax: 9, limitDefault: 3 }), of: Type.String() });
+  app.get('/api/v1/things', { schema: { querystring: page } }, async ({ query }) => ({ limit: query.limit }));
   app.post('/api/v1/things/:id(^[0-9.]+)::retrieve', {}, async (request, reply) =>
     reply.code(202).send(request.params),
   );
@@ -103,6 +106,22 @@ describe('HTTP server of a service', () => {
     assert.equal((await ask('POST', '/api/v1/things/1.2:retrieve')).status, 202);
   });
 
+  it('gives a parameter its default, and says in OpenAPI that only those without one are required', async () => {
+    assert.deepEqual((await ask('GET', '/api/v1/things?of=a')).body, { limit: 3 });
+    assert.deepEqual((await ask('GET', '/api/v1/things?of=a&limit=2')).body, { limit: 2 });
+    assert.equal(pointerOf(await ask('GET', '/api/v1/things?limit=2')), 'of');
+    assert.equal(pointerOf(await ask('GET', '/api/v1/things?of=a&limit=10')), 'limit');
+    const { paths } = (await ask('GET', '/openapi.json')).body as {
+      paths: Record<string, { get: { parameters: { name: string; required: boolean }[] } }>;
+    };
+    const described = paths['/api/v1/things']?.get.parameters.map(({ name, required }) => [name, required]);
+    assert.deepEqual(described, [
+      ['limit', false],
+      ['cursor', false],
+      ['of', true],
+    ]);
+  });
+
   it('hides what went wrong inside, logs it under the request id, and says 503 when a part is away', async () => {
     const bug = await ask('GET', '/api/v1/bug');
     assert.equal(bug.status, 500);
@@ -133,6 +152,7 @@ describe('HTTP server of a service', () => {
     assert.equal(body['openapi'], '3.1.0');
     assert.deepEqual(Object.keys(body['paths'] as object), [
       '/api/v1/things/{id}',
+      '/api/v1/things',
       '/api/v1/things/{id}:retrieve',
       '/api/v1/bug',
       '/api/v1/away',

@@ -6,7 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import { Value } from 'typebox/value';
-import type { TSchema } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import type { Log } from '../log/log.ts';
 import { toProblem } from './error-answers.ts';
 import type { Readiness } from './health.ts';
@@ -85,6 +85,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
           version: options.version ?? '0.1.0',
         },
       },
+      transform: ({ schema, url }) => ({ schema: withDefaultsOptional(schema ?? {}), url }),
     });
     if (options.standardRoutes !== false) addStandardRoutes(app, options);
     await app.register(async (scope) => options.register(scope as unknown as HttpApp));
@@ -97,6 +98,14 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { port, address, family } = app.server.address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   return { url, stop: () => stopGracefully(app) };
+}
+
+/** A parameter of the query that has a default need not be given, although handlers always find it. */
+function withDefaultsOptional<Schema extends { querystring?: unknown }>(schema: Schema): Schema {
+  const query = schema.querystring as TObject | undefined;
+  if (!query?.required) return schema;
+  const required = query.required.filter((name) => !Object.hasOwn(query.properties[name] ?? {}, 'default'));
+  return { ...schema, querystring: { ...query, required } };
 }
 
 function createApp(options: HttpOptions): HttpApp {
