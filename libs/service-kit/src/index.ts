@@ -18,7 +18,7 @@ export { startHttp } from './http/server.ts';
 export type { HttpApp, HttpOptions, HttpServer } from './http/server.ts';
 export { listOf, pageFields, pageOf, sequenceOfCursor } from './http/pages.ts';
 export type { Page } from './http/pages.ts';
-export { notFound, Problem, problemBody, ProblemSchema, unprocessable } from './http/problem.ts';
+export { failures, notFound, Problem, problemBody, ProblemSchema, unprocessable } from './http/problem.ts';
 export type { ProblemFacts, ProblemPart } from './http/problem.ts';
 export { checkIfMatch, etagOf, requireIfMatch } from './http/etag.ts';
 export { createIdempotency, idempotencyMigration } from './http/idempotency.ts';

@@ -1,12 +1,12 @@
 import type { Configuration, ConfigurationKind } from '@isthmus/domain';
 import {
   etagOf,
+  failures,
   listOf,
   newUuid,
   notFound,
   pageFields,
   Problem,
-  ProblemSchema,
   requireIfMatch,
   unprocessable,
 } from '@isthmus/service-kit';
@@ -55,7 +55,7 @@ const stationParams = Type.Object({ aeTitle: aeTitleSchema });
 const linkParams = Type.Object({ peer: peerSchema });
 
 function answers(ok: { [status: number]: TSchema }): { [status: string]: TSchema } {
-  return { ...ok, '4xx': ProblemSchema, '5xx': ProblemSchema };
+  return { ...ok, ...failures };
 }
 
 export function registerRoutes(app: HttpApp, parts: RouteParts): void {
@@ -198,7 +198,7 @@ function registerWhole(app: HttpApp, parts: RouteParts): void {
     tags,
     operationId: 'exportConfiguration',
     produces: ['text/yaml'],
-    response: { 200: { type: 'string', description: 'cluster.yaml' }, '5xx': ProblemSchema },
+    response: { 200: { type: 'string', description: 'cluster.yaml' }, '5xx': failures['5xx'] },
   };
   app.get(`${url}/export`, { schema: whole }, async (_request, reply) => {
     const text = exportClusterFile(parts.store.current(), await readOrder(parts.db));

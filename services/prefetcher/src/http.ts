@@ -1,4 +1,4 @@
-import { notFound, pageOf, ProblemSchema, sequenceOfCursor } from '@isthmus/service-kit';
+import { failures, notFound, pageOf, sequenceOfCursor } from '@isthmus/service-kit';
 import type { HttpApp, Page } from '@isthmus/service-kit';
 import type { Kysely } from 'kysely';
 import { Type } from 'typebox';
@@ -12,8 +12,6 @@ import type { PrefetcherTables } from './tables.ts';
 export interface RoutesParts extends FindCandidatesParts {
   readonly db: Kysely<PrefetcherTables>;
 }
-
-const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 /** Jobs, and what a job would do. */
 export function addRoutes(app: HttpApp, parts: RoutesParts): void {

@@ -1,7 +1,7 @@
 import { element, isUid, tags, vrOf } from '@isthmus/dicom';
 import type { DataSetJson, Keyword } from '@isthmus/dicom';
 import type { FindRequest, QueryLevel } from '@isthmus/domain';
-import { Problem, ProblemSchema } from '@isthmus/service-kit';
+import { failures, Problem } from '@isthmus/service-kit';
 import type { HttpApp } from '@isthmus/service-kit';
 import { leaving } from './http.ts';
 import type { RoutesParts } from './http.ts';
@@ -14,7 +14,6 @@ type Parts = Pick<RoutesParts, 'federation' | 'queryTimeoutMs' | 'rowsMax'>;
 /** Parameters of QIDO-RS that are no attributes (PS3.18 8.3.4). */
 const notAttributes = new Set(['limit', 'offset', 'includefield', 'fuzzymatching']);
 const limitMax = 5_000;
-const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 /**
  * QIDO-RS (PS3.18 10.6): Search for Studies, Series and Instances over all linked clusters, JSON only. Fuzzy

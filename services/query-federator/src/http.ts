@@ -1,5 +1,5 @@
 import { studyStamp, uidPattern } from '@isthmus/domain';
-import { addProjectionRoutes, etagOf, listOf, notFound, ProblemSchema } from '@isthmus/service-kit';
+import { addProjectionRoutes, etagOf, failures, listOf, notFound } from '@isthmus/service-kit';
 import type { Database, HttpApp, Rebuilds } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import type { CircuitBreaker } from './circuit-breaker.ts';
@@ -23,8 +23,6 @@ export interface RoutesParts {
   readonly queryTimeoutMs: number;
   readonly rowsMax: number;
 }
-
-const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 /** Studies, search, QIDO-RS, and the rebuild of the index. */
 export function addRoutes(app: HttpApp, parts: RoutesParts): void {

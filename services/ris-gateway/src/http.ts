@@ -1,5 +1,5 @@
 import type { Configuration, OrderPlaced, VisitBooked } from '@isthmus/domain';
-import { listOf, ProblemSchema, unprocessable } from '@isthmus/service-kit';
+import { failures, listOf, unprocessable } from '@isthmus/service-kit';
 import type { HttpApp, Idempotency, Projection, WriteAnswer } from '@isthmus/service-kit';
 import type { Kysely } from 'kysely';
 import { Type } from 'typebox';
@@ -18,8 +18,6 @@ export interface RoutesParts extends PlaceParts {
   readonly idempotency: Idempotency;
   readonly configuration: () => Configuration;
 }
-
-const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 /** Orders and visits: placed, listed, looked up. */
 export function addRoutes(app: HttpApp, parts: RoutesParts): void {

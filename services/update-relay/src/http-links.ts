@@ -1,7 +1,7 @@
 import type { Configuration } from '@isthmus/domain';
 import { linkAllows, linkOfStation, stationOfAeTitle } from '@isthmus/domain';
 import type { Link } from '@isthmus/domain';
-import { notFound } from '@isthmus/service-kit';
+import { failures, notFound } from '@isthmus/service-kit';
 import type { HttpApp } from '@isthmus/service-kit';
 import { sql } from 'kysely';
 import type { BatchItem } from './batch.ts';
@@ -10,7 +10,6 @@ import type { LinkState } from './link-state.ts';
 import { readPending } from './outbox.ts';
 import type { Pending } from './outbox.ts';
 import {
-  failures,
   LinkStatusAnswer,
   ParkedAnswer,
   ParkedListAnswer,

@@ -3,6 +3,7 @@ import { patientOf, studyStamp, studyView, uidPattern } from '@isthmus/domain';
 import {
   checkIfMatch,
   etagOf,
+  failures,
   notFound,
   pageOf,
   Problem,
@@ -15,7 +16,6 @@ import { sql } from 'kysely';
 import { ContendedError } from './commands.ts';
 import type { CommandOptions, Commands } from './commands.ts';
 import {
-  failures,
   ReportStatusInput,
   StudyAnswer,
   StudyInput,

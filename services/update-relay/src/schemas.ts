@@ -1,12 +1,9 @@
 import { reportStatuses, uidPattern } from '@isthmus/domain';
-import { listOf, pageFields, ProblemSchema } from '@isthmus/service-kit';
+import { listOf, pageFields } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 
 const closed = { additionalProperties: false };
 const open = { additionalProperties: true };
-
-/** What every failure looks like. */
-export const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 
 export const StudyParams = Type.Object({ uid: Type.String({ pattern: uidPattern.source }) });
 

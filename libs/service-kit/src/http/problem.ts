@@ -70,7 +70,7 @@ export function unprocessable(pointer: string, detail: string, facts: ProblemFac
   return new Problem(422, 'Validation failed', { ...facts, detail, errors: [{ pointer, detail }] });
 }
 
-/** For `response` schemas: what every failure looks like. */
+/** What every failure looks like. */
 export const ProblemSchema = Type.Object(
   {
     type: Type.String(),
@@ -91,3 +91,6 @@ export const ProblemSchema = Type.Object(
   },
   { additionalProperties: true, description: 'RFC 9457 problem details' },
 );
+
+/** For `response` schemas: any failure. */
+export const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };

@@ -1,10 +1,9 @@
 import { Type } from 'typebox';
-import { notFound, Problem, ProblemSchema } from '../http/problem.ts';
+import { failures, notFound, Problem } from '../http/problem.ts';
 import type { HttpApp } from '../http/server.ts';
 import { ProjectionHaltedError } from './errors.ts';
 import type { Rebuilds } from './rebuilds.ts';
 
-const failures = { '4xx': ProblemSchema, '5xx': ProblemSchema };
 const state = Type.Object({
   name: Type.String(),
   state: Type.String({ description: 'running and standby follow the log; halted does not go on by itself' }),
