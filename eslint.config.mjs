@@ -103,7 +103,6 @@ export default tseslint.config(
       'bench/**',
       // The size of libuv's thread pool can be told by the environment alone, before the first file is touched.
       'services/dimse-edge/src/runtime.ts',
-      'services/dimse-edge/test/environment.ts',
     ],
     rules: { 'no-restricted-syntax': 'off' },
   },

@@ -19,9 +19,10 @@ import type {
   LinkStateAnswer,
   LinkStateRequest,
 } from '@isthmus/domain';
-import { dcmtk, dcmtkMissing } from '../test/dcmtk.ts';
+import { eventually } from '@isthmus/testing';
+import { missingTool, runTool } from '@isthmus/testing/dcmtk';
 import { ctObject } from '../test/objects.ts';
-import { startTestEdge, until } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
 import { storeAll } from '../test/store-objects.ts';
 
@@ -201,14 +202,14 @@ describe('C-FIND', () => {
     );
     const { status } = await finding;
     assert.equal(status, 0xfe00);
-    await until('the handler has stopped', () => stopped);
+    await eventually('the handler has stopped', () => stopped);
     await stop();
   });
 
-  it('[Q1] answers findscu', { skip: dcmtkMissing }, async (test) => {
+  it('[Q1] answers findscu', { skip: missingTool('findscu') }, async (test) => {
     const edge = await startTestEdge(test);
     await storeAll(edge, [ctObject({ study: '1.2.5' }), ctObject({ study: '1.2.6' })]);
-    const { code, output } = await dcmtk('findscu', [
+    const { code, output } = await runTool('findscu', [
       ...[
         '-S',
         '-aec',
@@ -227,7 +228,7 @@ describe('C-FIND', () => {
     assert.match(output, /\[1\.2\.6\0?\]/);
     assert.match(output, /Doe\^Jane/);
     assert.equal(
-      (await dcmtk('echoscu', ['-aec', edge.aeTitle, '127.0.0.1', String(edge.edge.dicomPort)])).code,
+      (await runTool('echoscu', ['-aec', edge.aeTitle, '127.0.0.1', String(edge.edge.dicomPort)])).code,
       0,
     );
   });

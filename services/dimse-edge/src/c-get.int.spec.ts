@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { element, tags, uids } from '@isthmus/dicom';
@@ -9,7 +8,8 @@ import type { MoveOutcome } from '@isthmus/dimse';
 import { requestSubjects } from '@isthmus/domain';
 import type { RetrieveAnswer, RetrieveRequest } from '@isthmus/domain';
 import type { TestContextLike } from '@isthmus/testing';
-import { dcmtk, dcmtkMissing } from '../test/dcmtk.ts';
+import { temporaryFolder } from '@isthmus/testing';
+import { missingTool, runTool } from '@isthmus/testing/dcmtk';
 import { ctObject, dataSetOfFile } from '../test/objects.ts';
 import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
@@ -95,16 +95,15 @@ describe('[R1] C-GET', () => {
     assert.deepEqual(outcome?.failedSopInstanceUids, ['1.2.9.1.7']);
   });
 
-  it('serves getscu', { skip: dcmtkMissing }, async (test) => {
+  it('serves getscu', { skip: missingTool('getscu') }, async (test) => {
     const edge = await startTestEdge(test);
     await edge.station({ aeTitle: 'WORKSTATION', port: 0 });
     const objects = threeObjects();
     await storeAll(edge, objects);
-    const directory = await mkdtemp(join(tmpdir(), 'isthmus-getscu-'));
-    test.after(() => rm(directory, { recursive: true, force: true }));
+    const directory = await temporaryFolder(test);
     const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID=1.2.9'];
     const to = ['-aet', 'WORKSTATION', '-aec', edge.aeTitle, '127.0.0.1', String(edge.edge.dicomPort)];
-    const { code, output } = await dcmtk('getscu', ['-S', '+B', '-od', directory, ...keys, ...to]);
+    const { code, output } = await runTool('getscu', ['-S', '+B', '-od', directory, ...keys, ...to]);
     assert.equal(code, 0, output);
     const files = await readdir(directory);
     assert.deepEqual(

@@ -5,11 +5,12 @@ import { element, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
 import type { MoveOutcome } from '@isthmus/dimse';
 import type { DataSetJson } from '@isthmus/domain';
-import { dcmtk, dcmtkMissing, startStoreScp } from '../test/dcmtk.ts';
-import type { StoreScp } from '../test/dcmtk.ts';
+import { eventually } from '@isthmus/testing';
+import { missingTool, runTool, startStoreScp } from '@isthmus/testing/dcmtk';
+import type { StoreScp } from '@isthmus/testing/dcmtk';
 import { ctObject, dataSetOfFile, sampleFiles, samplesMissing } from '../test/objects.ts';
 import type { TestObject } from '../test/objects.ts';
-import { startTestEdge, until } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
 import { linkEdges, storeAll } from '../test/store-objects.ts';
 
@@ -47,7 +48,7 @@ async function sameObjects(scp: StoreScp, objects: readonly TestObject[]): Promi
   assert.deepEqual(received, objects.map((object) => object.dataSet.toString('hex')).sort());
 }
 
-describe('C-MOVE', { skip: dcmtkMissing }, () => {
+describe('C-MOVE', { skip: missingTool('storescp') }, () => {
   it('[R1] delivers what is here to a known station, byte for byte, at every level', async (test) => {
     const edge = await startTestEdge(test);
     const scp = await startStoreScp(test);
@@ -209,7 +210,7 @@ describe('C-MOVE', { skip: dcmtkMissing }, () => {
     await storeAll(edge, objects);
     const cancel = new AbortController();
     const moving = move(edge, scp.aeTitle, 'STUDY', study('1.2.5'), { signal: cancel.signal });
-    await until('some have come', async () => (await scp.files()).length > 0);
+    await eventually('some have come', async () => (await scp.files()).length > 0);
     cancel.abort();
     const outcome = await moving;
     const { completed, remaining } = outcome.counts;
@@ -226,12 +227,12 @@ describe('C-MOVE', { skip: dcmtkMissing }, () => {
       await edge.station({ aeTitle: scp.aeTitle, port: scp.port });
       const files = sampleFiles('priors/98892001/CT5N');
       const send = (aeTitle: string, port: number) =>
-        dcmtk('storescu', ['-aec', aeTitle, '127.0.0.1', String(port), ...files]);
+        runTool('storescu', ['-aec', aeTitle, '127.0.0.1', String(port), ...files]);
       assert.equal((await send(direct.aeTitle, direct.port)).code, 0);
       assert.equal((await send(edge.aeTitle, edge.edge.dicomPort)).code, 0);
       await edge.federator.seen(files.length);
       const uid = [...edge.federator.instances.values()][0]?.studyInstanceUid ?? '';
-      const { code, output } = await dcmtk('movescu', [
+      const { code, output } = await runTool('movescu', [
         ...['-S', '-aec', edge.aeTitle, '-aem', scp.aeTitle, '-k', 'QueryRetrieveLevel=STUDY'],
         ...['-k', `StudyInstanceUID=${uid}`, '127.0.0.1', String(edge.edge.dicomPort)],
       ]);

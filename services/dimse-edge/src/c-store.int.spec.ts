@@ -4,11 +4,11 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { decodeDataSet, element, HeaderWalker, readFileMeta, stringOf, tags, uids } from '@isthmus/dicom';
-import { dataPdu, openRawAssociation, storeCommand } from '@isthmus/testing';
-import { dcmtk, dcmtkMissing } from '../test/dcmtk.ts';
+import { dataPdu, eventually, openRawAssociation, storeCommand } from '@isthmus/testing';
+import { missingTool, runTool } from '@isthmus/testing/dcmtk';
 import { ctObject, dataSetOfFile, sampleFiles, samplesMissing } from '../test/objects.ts';
 import type { TestObject } from '../test/objects.ts';
-import { startTestEdge, until } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
 import { store } from '../test/store-objects.ts';
 
@@ -131,9 +131,9 @@ describe('C-STORE', () => {
     });
     association.write(dataPdu(3, storeCommand(object.sopClassUid, object.sopInstanceUid, 1)));
     for (let sent = 0; sent < 20; sent++) association.write(dataPdu(0, Buffer.alloc(16_000)));
-    await until('some of it is on disk', async () => (await edge.files()).length === 1);
+    await eventually('some of it is on disk', async () => (await edge.files()).length === 1);
     association.destroy();
-    await until('nothing is left', async () => (await edge.files()).length === 0);
+    await eventually('nothing is left', async () => (await edge.files()).length === 0);
     assert.equal(await store(edge, object), 0x0000);
   });
 
@@ -220,7 +220,7 @@ describe('C-STORE of real files', { skip: samplesMissing }, () => {
           continue;
         }
         stored += 1;
-        await until(`${name} is in the log`, () => edge.federator.instances.has(object.sopInstanceUid));
+        await eventually(`${name} is in the log`, () => edge.federator.instances.has(object.sopInstanceUid));
         const fact = edge.federator.instances.get(object.sopInstanceUid);
         const conflict = !dataSetOfFile(join(edge.directory, fact?.file ?? '')).equals(object.dataSet);
         assert.ok(!conflict || (await asideHas(edge, object.dataSet)), `${name} is not byte for byte`);
@@ -240,12 +240,12 @@ describe('C-STORE of real files', { skip: samplesMissing }, () => {
 
   it(
     '[R6] takes a study from storescu and lists its attributes in the log',
-    { skip: dcmtkMissing },
+    { skip: missingTool('storescu') },
     async (test) => {
       const edge = await startTestEdge(test, { settings: { FSYNC: 'group' } });
       const files = sampleFiles('priors/98892001/CT5N');
       const args = ['-aec', edge.aeTitle, '127.0.0.1', String(edge.edge.dicomPort), ...files];
-      const { code, output } = await dcmtk('storescu', args);
+      const { code, output } = await runTool('storescu', args);
       assert.equal(code, 0, output);
       await edge.federator.seen(files.length);
       for (const fact of edge.federator.instances.values()) {

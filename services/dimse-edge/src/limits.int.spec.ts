@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { uids } from '@isthmus/dicom';
-import { openRawAssociation, openRawConnection } from '@isthmus/testing';
+import { eventually, openRawAssociation, openRawConnection } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
-import { startTestEdge, until } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
 
 function edgeWith(test: TestContextLike, settings: { readonly [name: string]: string }): Promise<TestEdge> {
@@ -37,8 +37,8 @@ describe('associations of one address', () => {
     assert.equal((await call(edge, 'STRANGER3')).accepted, false);
     await strangers[0]?.release();
     await strangers[1]?.release();
-    await until('a station takes a third place', async () => (await call(edge, 'CT1')).accepted);
-    await until('and the fourth', async () => (await call(edge, 'CT1')).accepted);
+    await eventually('a station takes a third place', async () => (await call(edge, 'CT1')).accepted);
+    await eventually('and the fourth', async () => (await call(edge, 'CT1')).accepted);
     assert.equal((await call(edge, 'CT1')).accepted, false);
   });
 

@@ -7,14 +7,14 @@ import { element, readFileMeta, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
 import { connectEventLog } from '@isthmus/event-log';
 import { createLog } from '@isthmus/service-kit';
-import { openRawAssociation, testNats } from '@isthmus/testing';
-import { dcmtkMissing, freePort, startStoreScp } from '../test/dcmtk.ts';
+import { eventually, freePort, openRawAssociation, testNats } from '@isthmus/testing';
+import { missingTool, startStoreScp } from '@isthmus/testing/dcmtk';
 import { startEdgeProcess } from '../test/edge-process.ts';
+import { jobAtEnd } from '../test/job-at-end.ts';
 import { ctObject } from '../test/objects.ts';
 import type { TestObject } from '../test/objects.ts';
 import { scriptFederator } from '../test/scripted-federator.ts';
-import { startTestEdge, until } from '../test/start-edge.ts';
-import type { TestEdge } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import { linkEdges, storeAll } from '../test/store-objects.ts';
 import { fileOf } from './object-store.ts';
 
@@ -53,30 +53,34 @@ describe('several processes of one edge', () => {
     assert.deepEqual(await readdir(join(north.directory, 'pulls')), []);
   });
 
-  it('[R3] C-MOVE passes on what comes to another process', { skip: dcmtkMissing }, async (test) => {
-    const objects = threeObjects();
-    const { north, studyInstanceUid } = await northOfTwo(test, objects);
-    const scp = await startStoreScp(test);
-    await north.station({ aeTitle: scp.aeTitle, port: scp.port });
-    const association = await requestAssociation({
-      host: '127.0.0.1',
-      port: north.edge.dicomPort,
-      calledAeTitle: north.aeTitle,
-      callingAeTitle: 'WORKSTATION',
-      contexts: [{ sopClassUid: uids.StudyRootMove, transferSyntaxUids: [uids.ExplicitVrLittleEndian] }],
-    });
-    const { status, counts } = await association.cMove({
-      sopClassUid: uids.StudyRootMove,
-      destinationAeTitle: scp.aeTitle,
-      identifier: {
-        [tags.QueryRetrieveLevel]: element('CS', 'STUDY'),
-        [tags.StudyInstanceUID]: element('UI', studyInstanceUid),
-      },
-    });
-    await association.release();
-    assert.deepEqual([status, counts.completed, counts.failed], [0x0000, 3, 0]);
-    assert.equal((await scp.files()).length, 3);
-  });
+  it(
+    '[R3] C-MOVE passes on what comes to another process',
+    { skip: missingTool('storescp') },
+    async (test) => {
+      const objects = threeObjects();
+      const { north, studyInstanceUid } = await northOfTwo(test, objects);
+      const scp = await startStoreScp(test);
+      await north.station({ aeTitle: scp.aeTitle, port: scp.port });
+      const association = await requestAssociation({
+        host: '127.0.0.1',
+        port: north.edge.dicomPort,
+        calledAeTitle: north.aeTitle,
+        callingAeTitle: 'WORKSTATION',
+        contexts: [{ sopClassUid: uids.StudyRootMove, transferSyntaxUids: [uids.ExplicitVrLittleEndian] }],
+      });
+      const { status, counts } = await association.cMove({
+        sopClassUid: uids.StudyRootMove,
+        destinationAeTitle: scp.aeTitle,
+        identifier: {
+          [tags.QueryRetrieveLevel]: element('CS', 'STUDY'),
+          [tags.StudyInstanceUID]: element('UI', studyInstanceUid),
+        },
+      });
+      await association.release();
+      assert.deepEqual([status, counts.completed, counts.failed], [0x0000, 3, 0]);
+      assert.equal((await scp.files()).length, 3);
+    },
+  );
 
   it('what one acknowledged is there when it is killed, and peers go on with the other', async (test) => {
     const nats = await testNats();
@@ -141,32 +145,18 @@ describe('several processes of one edge', () => {
   });
 });
 
-async function jobAtEnd(edge: TestEdge, location: string): Promise<{ state: string; done: number }> {
-  let job = { state: 'RUNNING', done: 0 };
-  await until('the job has ended', async () => {
-    const answer = await fetch(new URL(location, edge.edge.address));
-    job = (await answer.json()) as typeof job;
-    return job.state !== 'RUNNING';
-  });
-  return job;
-}
-
 /** As a scanner does: again, on a new association, until it is told that the object is safe. */
 async function storeUntilTaken(port: number, object: TestObject): Promise<void> {
-  await until(`${object.sopInstanceUid} is taken`, async () => {
-    try {
-      const association = await openRawAssociation({
-        port,
-        calledAeTitle: 'NORTH',
-        callingAeTitle: 'MODALITY',
-        abstractSyntax: object.sopClassUid,
-        transferSyntax: object.transferSyntaxUid,
-      });
-      const status = await association.store(object);
-      await association.release();
-      return status === 0;
-    } catch {
-      return false;
-    }
+  await eventually(`${object.sopInstanceUid} is taken`, async () => {
+    const association = await openRawAssociation({
+      port,
+      calledAeTitle: 'NORTH',
+      callingAeTitle: 'MODALITY',
+      abstractSyntax: object.sopClassUid,
+      transferSyntax: object.transferSyntaxUid,
+    });
+    const status = await association.store(object);
+    await association.release();
+    return status === 0;
   });
 }

@@ -13,8 +13,10 @@ import type {
   RetrieveRequest,
   SendAnswer,
 } from '@isthmus/domain';
+import { jobAtEnd } from '../test/job-at-end.ts';
+import type { JobBody } from '../test/job-at-end.ts';
 import { ctObject } from '../test/objects.ts';
-import { startTestEdge, until } from '../test/start-edge.ts';
+import { startTestEdge } from '../test/start-edge.ts';
 import type { TestEdge } from '../test/start-edge.ts';
 import { linkEdges, storeAll } from '../test/store-objects.ts';
 
@@ -269,10 +271,8 @@ describe('retrieve jobs', () => {
     const accepted = await post({ from: 'north' });
     assert.equal(accepted.status, 202);
     const location = accepted.headers.get('location') ?? '';
-    const job = async () =>
-      (await (await fetch(`${south.edge.address}${location}`)).json()) as { state: string; done: number };
-    await until('the job has ended', async () => (await job()).state !== 'RUNNING');
-    assert.deepEqual([(await job()).state, (await job()).done], ['COMPLETE', 2]);
+    const job = await jobAtEnd(south, location);
+    assert.deepEqual([job.state, job.done], ['COMPLETE', 2]);
     await south.federator.seen(2);
 
     const refused = await post({ destination: 'NOBODY' });
@@ -294,14 +294,11 @@ describe('retrieve jobs', () => {
   it('send a study on to a station, and say that of an unknown one nothing is known', async (test) => {
     const [northEdge, south] = await twoEdges(test);
     await storeAll(northEdge, [ctObject({ study: '1.2.5' }), ctObject({ study: '1.2.5' })]);
-    const end = async (uid: string): Promise<{ state: string; done: number; detail?: string }> => {
+    const end = async (uid: string): Promise<JobBody> => {
       const path = `${northEdge.edge.address}/api/v1/studies/${uid}:retrieve`;
       const headers = { 'content-type': 'application/json' };
       const accepted = await fetch(path, { method: 'POST', headers, body: '{"destination":"SOUTH"}' });
-      const location = accepted.headers.get('location') ?? '';
-      const job = async () => (await fetch(`${northEdge.edge.address}${location}`)).json();
-      await until('the job has ended', async () => ((await job()) as { state: string }).state !== 'RUNNING');
-      return (await job()) as { state: string; done: number; detail?: string };
+      return jobAtEnd(northEdge, accepted.headers.get('location') ?? '');
     };
     const known = await end('1.2.5');
     assert.deepEqual([known.state, known.done], ['COMPLETE', 2]);

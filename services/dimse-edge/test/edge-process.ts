@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { toolEnvironment } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
-import { toolEnvironment } from './environment.ts';
 
 /** The service as its own process. */
 export interface EdgeProcess {

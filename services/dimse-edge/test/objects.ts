@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { element, encodeDataSet, readFileMeta, tags, uids } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
-import { samples } from './environment.ts';
+import { dicomSamples } from '@isthmus/testing';
 
 export interface TestObject {
   readonly sopClassUid: string;
@@ -46,12 +46,12 @@ export function ctObject(
 
 /** Why tests with real files are skipped. */
 export const samplesMissing: string | undefined =
-  samples === undefined ? 'DICOM_SAMPLES does not name a directory of DICOM files' : undefined;
+  dicomSamples === undefined ? 'DICOM_SAMPLES does not name a directory of DICOM files' : undefined;
 
 /** Paths of all sample files below a folder. */
 export function sampleFiles(folder: string): string[] {
-  if (samples === undefined) return [];
-  return globSync('**/*', { cwd: join(samples, folder), withFileTypes: true })
+  if (dicomSamples === undefined) return [];
+  return globSync('**/*', { cwd: join(dicomSamples, folder), withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();

@@ -8,11 +8,10 @@ import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { createLog, readConfig } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { testNats } from '@isthmus/testing';
+import { eventually, shownLogLevel, testNats } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
 import { dimseEdgeConfig, startDimseEdge } from '../src/app.ts';
 import type { DimseEdge } from '../src/app.ts';
-import { shownLogLevel } from './environment.ts';
 import { scriptFederator } from './scripted-federator.ts';
 import type { ScriptedFederator } from './scripted-federator.ts';
 
@@ -138,7 +137,7 @@ function configurer(eventLog: EventLog, cluster: string) {
     // Changes come in order: when the edge knows a station that was added after, it knows this one too.
     const aeTitle = `MARK${version}`;
     await append('station', aeTitle, { ...plainStation, aeTitle, port: 1 });
-    await until('the configuration has arrived', async () => {
+    await eventually('the configuration has arrived', async () => {
       const answer = await eventLog.requests.ask<EchoRequest, EchoAnswer>(
         requestSubjects.echo,
         { aeTitle },
@@ -157,16 +156,3 @@ const plainStation = {
   alsoSendsAs: [],
   keepsStatus: true,
 } as const;
-
-/** Waits until something is so. @throws After the deadline, saying what was waited for. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  deadlineMs = 10_000,
-): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
