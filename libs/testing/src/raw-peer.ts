@@ -26,6 +26,8 @@ export interface RawConnection {
 
 export interface RawAssociationOptions {
   readonly port: number;
+  /** Which of this machine's addresses the connection comes from; any of 127.0.0.0/8 (Linux). @default 127.0.0.1 */
+  readonly localAddress?: string;
   readonly calledAeTitle: string;
   readonly callingAeTitle?: string;
   readonly abstractSyntax: string;
@@ -35,9 +37,12 @@ export interface RawAssociationOptions {
 const applicationContext = '1.2.840.10008.3.1.1.1';
 const pdvBytesMax = 16_000;
 
-/** Opens a connection and says nothing. */
-export async function openRawConnection(port: number): Promise<RawConnection> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+/** Opens a connection and says nothing. @param localAddress - See `RawAssociationOptions`. */
+export async function openRawConnection(
+  port: number,
+  localAddress: string = '127.0.0.1',
+): Promise<RawConnection> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress, noDelay: true });
   await once(socket, 'connect');
   return {
     nextPdu: pduReader(socket),
@@ -49,7 +54,7 @@ export async function openRawConnection(port: number): Promise<RawConnection> {
 
 /** Opens a connection and sends an A-ASSOCIATE-RQ (PS3.8 §9.3.2). */
 export async function openRawAssociation(options: RawAssociationOptions): Promise<RawAssociation> {
-  const connection = await openRawConnection(options.port);
+  const connection = await openRawConnection(options.port, options.localAddress);
   const { nextPdu, write, destroy } = connection;
   write(associateRequest(options));
   const answer = await nextPdu();
@@ -129,7 +134,7 @@ function storeMessage(
 
 /** A whole A-ASSOCIATE-RQ; `items` are more of its items (PS3.8 §9.3.2), behind the one presentation context. */
 export function associateRequest(
-  options: Omit<RawAssociationOptions, 'port'>,
+  options: Omit<RawAssociationOptions, 'port' | 'localAddress'>,
   ...items: readonly Buffer[]
 ): Buffer {
   const title = (text: string): Buffer => Buffer.from(text.padEnd(16), 'latin1');

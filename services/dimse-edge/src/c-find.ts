@@ -13,7 +13,7 @@ import type {
 } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
-import { logFailure, statusOfError } from './dimse-status.ts';
+import { logFailure, statusOfError, statusOfService } from './dimse-status.ts';
 import { answerRow, encodeRow, keysOf, outcomesRow, travelOf } from './find-rows.ts';
 import { isRefusal, levelOf, modelOf } from './identifier.ts';
 import type { IdentifierRefusal } from './identifier.ts';
@@ -168,8 +168,9 @@ async function* linkState(
     { callingAeTitle: request.association.callingAeTitle, identifier },
     { timeoutMs: linkStateTimeoutMs, signal: request.signal },
   );
+  const final = statusOfService(answer, 'the answer of update-relay');
   for (const row of answer.rows) yield pending(row, request, parts.log);
-  return { status: answer.status };
+  return final;
 }
 
 function pending(row: DataSetJson, request: FindRequest, log: Log): FindRow {

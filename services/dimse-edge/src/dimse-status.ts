@@ -1,7 +1,7 @@
 import { dimseStatus } from '@isthmus/dicom';
 import type { StatusAnswer } from '@isthmus/dimse';
 import type { Log } from '@isthmus/service-kit';
-import { ObjectStoreFailedError, ObjectStoreFullError } from './errors.ts';
+import { ObjectStoreFailedError, ObjectStoreFullError, ServiceAnswerError } from './errors.ts';
 
 /** Codes of errors after which the same request can succeed later: the peer should keep what it has and try again. */
 const tryAgain: ReadonlyMap<string, string> = new Map([
@@ -30,6 +30,18 @@ export function statusOfError(error: unknown): StatusAnswer {
   const comment = tryAgain.get(String((error as { code?: unknown } | undefined)?.code));
   if (comment !== undefined) return { status: dimseStatus.OutOfResources, errorComment: comment };
   return { status: dimseStatus.CannotUnderstand, errorComment: 'Internal error' };
+}
+
+/**
+ * The status word and comment that another service gave.
+ * @param what - Names the answer, for the log.
+ * @throws {ServiceAnswerError} There is no status word in it: a peer must never get a response without one.
+ */
+export function statusOfService(answer: unknown, what: string): StatusAnswer {
+  const { status, errorComment } = (answer ?? {}) as { status?: unknown; errorComment?: unknown };
+  const isStatus = typeof status === 'number' && Number.isInteger(status) && status >= 0 && status <= 0xffff;
+  if (!isStatus) throw new ServiceAnswerError(what);
+  return { status, ...(typeof errorComment === 'string' ? { errorComment } : {}) };
 }
 
 /** One line for what will be tried again (a service that starts, a log that is away), the whole error for the rest. */

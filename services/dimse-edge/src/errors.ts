@@ -57,6 +57,17 @@ export class TooMuchWaitingError extends Error {
   }
 }
 
+/** Another service of ours answered with something that is no answer. Nothing was done with it. */
+export class ServiceAnswerError extends Error {
+  readonly code = 'SERVICE_ANSWER_UNREADABLE';
+  readonly remedy = 'Run the same version of every service; see the log of the one that the message names.';
+
+  constructor(what: string) {
+    super(`${what} is not what was asked for`);
+    this.name = 'ServiceAnswerError';
+  }
+}
+
 /** Tells a disk without room (ENOSPC, quota) from a disk that failed. */
 export function objectStoreError(cause: unknown): ObjectStoreFullError | ObjectStoreFailedError {
   if (cause instanceof ObjectStoreFullError || cause instanceof ObjectStoreFailedError) return cause;

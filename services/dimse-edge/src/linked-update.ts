@@ -4,7 +4,7 @@ import { requestSubjects } from '@isthmus/domain';
 import type { LinkedUpdateAnswer, LinkedUpdateReceived } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
-import { logFailure } from './dimse-status.ts';
+import { logFailure, statusOfService } from './dimse-status.ts';
 
 /** What fits beside a request between services. */
 export const linkedUpdateBytesMax = 480 * 1024;
@@ -32,9 +32,12 @@ export async function handleLinkedUpdate(
     bytes: bytes.length,
   };
   try {
-    const { status, errorComment } = await askRelay(request, bytes, parts.eventLog);
-    parts.log.info({ ...facts, status, why: errorComment }, 'linked update received');
-    return { status, ...(errorComment === undefined ? {} : { errorComment }) };
+    const answer = statusOfService(
+      await askRelay(request, bytes, parts.eventLog),
+      'the answer of update-relay',
+    );
+    parts.log.info({ ...facts, status: answer.status, why: answer.errorComment }, 'linked update received');
+    return answer;
   } catch (error) {
     const status = dimseStatus.OutOfResources;
     logFailure(parts.log, { ...facts, status }, error, 'linked update not taken');
