@@ -53,7 +53,6 @@ export interface RecordHolding {
   readonly complete: boolean;
   readonly instanceCount: number;
   readonly scope: 'full' | 'listed';
-  readonly availability?: 'ONLINE' | 'NEARLINE' | 'OFFLINE' | 'UNAVAILABLE';
   /**
    * Whether this cluster becomes the home of a study that has none. False for a copy from a linked cluster
    * whose state has not come yet: its home exists, we just do not know it. @default true

@@ -20,7 +20,6 @@ export function recordHolding(command: RecordHolding, state: StudyState, context
     complete: command.complete,
     instanceCount: command.instanceCount,
     scope: command.scope,
-    availability: command.availability ?? (command.holds ? 'ONLINE' : 'UNAVAILABLE'),
   };
   const present = holdingOf(state.study, context.cluster);
   const becomesHome = command.holds && command.mayBecomeHome !== false && homeOf(state.study) === undefined;

@@ -9,13 +9,22 @@ export interface Holding {
   readonly instanceCount: number;
   /** `full`: all objects of the study are wanted there; `listed`: only some. */
   readonly scope: 'full' | 'listed';
-  /** As seen from that cluster (PS3.3 C.4.23.1.1). */
-  readonly availability: 'ONLINE' | 'NEARLINE' | 'OFFLINE' | 'UNAVAILABLE';
 }
+
+/** Instance Availability (0008,0056), PS3.3 C.4.23.1.1, as seen from the holder itself. */
+export type Availability = 'ONLINE' | 'NEARLINE' | 'OFFLINE' | 'UNAVAILABLE';
+
+/**
+ * By cluster id, what the caller knows of copies: of its own from its index, of others from what they answered. It
+ * changes with tapes and disks, not with decisions, so it is no part of the replicated state.
+ */
+export type KnownAvailability = { readonly [cluster: string]: Availability };
 
 /** A holder with its cluster id. */
 export interface Holder extends Holding {
   readonly cluster: string;
+  /** UNKNOWN when neither the caller nor an older version's register says. */
+  readonly availability: Availability | 'UNKNOWN';
 }
 
 /** The LWW register of a name, if it is one. */
@@ -39,13 +48,25 @@ export function registerText(state: RegisterMap, name: string): string {
 }
 
 /** What every cluster says of its copy, clusters that gave theirs up left out, by cluster id. */
-export function holders(study: RegisterMap): readonly Holder[] {
+export function holders(study: RegisterMap, known: KnownAvailability = {}): readonly Holder[] {
   return Object.keys(mapEntries(study, 'holders'))
     .sort(compareText)
     .flatMap((cluster) => {
       const holding = holdingOf(study, cluster);
-      return holding?.holds ? [{ cluster, ...holding }] : [];
+      const availability = own(known, cluster) ?? writtenAvailability(study, cluster) ?? 'UNKNOWN';
+      return holding?.holds ? [{ cluster, ...holding, availability }] : [];
     });
+}
+
+/** Versions before this one wrote `availability` into the register. */
+function writtenAvailability(study: RegisterMap, cluster: string): Availability | undefined {
+  const value = readValue(own(mapEntries(study, 'holders'), cluster));
+  const written = value && own(value, 'availability');
+  return isAvailability(written) ? written : undefined;
+}
+
+function isAvailability(text: unknown): text is Availability {
+  return text === 'ONLINE' || text === 'NEARLINE' || text === 'OFFLINE' || text === 'UNAVAILABLE';
 }
 
 /** Ids of the clusters that hold the study, sorted. */
@@ -59,18 +80,19 @@ export function holdingOf(study: RegisterMap, cluster: string): Holding | undefi
 }
 
 function readHolding(register: Register | undefined): Holding | undefined {
-  if (register?.t !== 'lww' || typeof register.value !== 'object' || register.value === null)
-    return undefined;
-  const value = register.value as { readonly [key: string]: JsonValue };
-  const { holds, complete, instanceCount, scope, availability } = value;
+  const value = readValue(register);
+  if (!value) return undefined;
+  const { holds, complete, instanceCount, scope } = value;
   return {
     holds: holds === true,
     complete: complete === true,
     instanceCount: typeof instanceCount === 'number' ? instanceCount : 0,
     scope: scope === 'listed' ? 'listed' : 'full',
-    availability:
-      availability === 'NEARLINE' || availability === 'OFFLINE' || availability === 'UNAVAILABLE'
-        ? availability
-        : 'ONLINE',
   };
+}
+
+function readValue(register: Register | undefined): { readonly [key: string]: JsonValue } | undefined {
+  if (register?.t !== 'lww' || typeof register.value !== 'object' || register.value === null)
+    return undefined;
+  return register.value as { readonly [key: string]: JsonValue };
 }

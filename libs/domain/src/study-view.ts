@@ -2,7 +2,7 @@ import { compareText, own } from './canonical.ts';
 import { patientOf } from './decide-change-study.ts';
 import { digest, sha256 } from './digest.ts';
 import { holders, lwwRegister, mapEntries, registerText } from './holders.ts';
-import type { Holder } from './holders.ts';
+import type { Holder, KnownAvailability } from './holders.ts';
 import { stampMilliseconds } from './hlc.ts';
 import { homeOf } from './home.ts';
 import type { JsonValue, Register, RegisterMap } from './registers.ts';
@@ -49,10 +49,12 @@ export interface StudyView {
 /**
  * What the registers of a study and its patient say.
  * @param patients - By patient key; the study's own patient is looked up.
+ * @param availability - What the caller knows of the holders' copies: of its own at least.
  */
 export function studyView(
   study: RegisterMap,
   patients: { readonly [patientKey: string]: RegisterMap },
+  availability: KnownAvailability = {},
 ): StudyView {
   const reference = patientOf(study);
   const patient = (reference && own(patients, patientKey(reference.id, reference.issuer))) ?? {};
@@ -80,7 +82,7 @@ export function studyView(
     patientLocation: registerText(study, 'patientLocation'),
     comments: commentsOf(study),
     homeCluster: homeOf(study) ?? null,
-    holders: holders(study),
+    holders: holders(study, availability),
     // A home alone carries the stamp 0, which is no time.
     stateAsOf: newest ? new Date(newest).toISOString() : null,
   };

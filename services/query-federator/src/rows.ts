@@ -129,7 +129,8 @@ export function holdersKnown(record: StudyRecord, view: StudyView, here: Here): 
     .map(({ cluster, complete, availability, instanceCount }) => ({
       cluster,
       complete,
-      availability,
+      // Only the holder itself knows; it says so in its own row.
+      availability: availability === 'UNKNOWN' ? '' : availability,
       instanceCount,
     }));
   if (record.instanceCount === 0) return others;
