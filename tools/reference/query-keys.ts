@@ -1,4 +1,4 @@
-import { tags, vrOf } from '@isthmus/dicom';
+import { tags, thirdPartyKeys, thirdPartyReturnKeys, vrOf } from '@isthmus/dicom';
 import { keywordText, table, tagText } from './markdown.ts';
 import { constant, listOf, sourceFile } from './source.ts';
 
@@ -74,21 +74,12 @@ export const queryKeyTables: { readonly [level: string]: string } = {
 
 /** Keys of a C-FIND to a third party, by level. */
 export function thirdPartyKeyTable(): string {
-  const matched = byLevel('thirdPartyKeys');
-  const returned = byLevel('thirdPartyReturnKeys');
+  const names = (keys: readonly string[]): string =>
+    keys.map((tag) => keywordText(keywords.get(tag) ?? '')).join(', ');
   return table(
     ['Level', 'Sent, with its value where the query has one', 'Sent without a value, when asked for'],
-    [...matched].map(([level, keys]) => [level, keys.join(', '), (returned.get(level) ?? []).join(', ')]),
-  );
-}
-
-/** Names by level of `const name = { PATIENT: [tags.…], … }`. */
-function byLevel(name: string): ReadonlyMap<string, readonly string[]> {
-  const text = constant(keysFile, name).getText();
-  return new Map(
-    [...text.matchAll(/(\w+): \[([^\]]*)\]/g)].map(([, level, keys]) => [
-      level as string,
-      [...(keys as string).matchAll(/tags\.(\w+)/g)].map(([, keyword]) => keywordText(keyword as string)),
-    ]),
+    Object.entries(thirdPartyKeys).map(([level, keys]) => {
+      return [level, names(keys), names(thirdPartyReturnKeys[level as keyof typeof thirdPartyKeys])];
+    }),
   );
 }

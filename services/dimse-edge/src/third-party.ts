@@ -1,41 +1,14 @@
-import { element, isPrivateTag, tags } from '@isthmus/dicom';
+import { element, isPrivateTag, tags, thirdPartyKeys, thirdPartyReturnKeys } from '@isthmus/dicom';
 import type { DataElement, DataSetJson } from '@isthmus/dicom';
 
-/**
- * Keys that any Query/Retrieve SCP has to know: unique and required ones of PS3.4 Tables C.6-1 to C.6-5, and the level.
- * Orthanc answers 0 rows and success to a single key that it does not know, dcmqrscp ignores keys and still says FF00:
- * what is not here is filtered by query-federator, on our side.
- */
+/** Keys that a third party gets with their values; what is not here is filtered by query-federator, on our side. */
 const knownEverywhere: ReadonlySet<string> = new Set([
   tags.SpecificCharacterSet,
   tags.QueryRetrieveLevel,
-  tags.PatientName,
-  tags.PatientID,
-  tags.StudyDate,
-  tags.StudyTime,
-  tags.AccessionNumber,
-  tags.StudyID,
-  tags.StudyInstanceUID,
-  tags.Modality,
-  tags.SeriesNumber,
-  tags.SeriesInstanceUID,
-  tags.InstanceNumber,
-  tags.SOPInstanceUID,
+  ...Object.values(thirdPartyKeys).flat(),
 ]);
 
-/** Optional keys that archives commonly return; asked for without a value, so that they can narrow nothing. */
-const askedWithoutValue: ReadonlySet<string> = new Set([
-  tags.PatientBirthDate,
-  tags.PatientSex,
-  tags.StudyDescription,
-  tags.ReferringPhysicianName,
-  tags.ModalitiesInStudy,
-  tags.NumberOfStudyRelatedSeries,
-  tags.NumberOfStudyRelatedInstances,
-  tags.NumberOfSeriesRelatedInstances,
-  tags.SeriesDescription,
-  tags.SOPClassUID,
-]);
+const askedWithoutValue: ReadonlySet<string> = new Set(Object.values(thirdPartyReturnKeys).flat());
 
 /**
  * An identifier as a third party gets it: never private elements, retired 0032 and 4008 ones, Issuer,

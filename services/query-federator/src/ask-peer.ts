@@ -5,8 +5,12 @@ import {
   privateCreator,
   stringOf,
   stringsOf,
+  tags,
+  thirdPartyKeys,
+  thirdPartyReturnKeys,
+  uids,
+  vrOf,
 } from '@isthmus/dicom';
-import { tags, uids, vrOf } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import { requestSubjects } from '@isthmus/domain';
 import type { ClusterOutcome, DimseFindAnswer, DimseFindRequest, QueryLevel } from '@isthmus/domain';
@@ -16,7 +20,7 @@ import type { Query } from './identifier.ts';
 import { emptyLinkedKeys, linkedRequest, readOutcomeRow } from './linked-row.ts';
 import { withIssuer, withoutStatus } from './overlay.ts';
 import type { Peer } from './peers.ts';
-import { thirdPartyKeys, thirdPartyReturnKeys, uniqueKey } from './query-keys.ts';
+import { uniqueKey } from './query-keys.ts';
 
 /** What a peer answered. The first outcome is its own, others are of clusters behind it. */
 export interface PeerAnswer {

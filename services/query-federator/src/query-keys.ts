@@ -147,47 +147,10 @@ export const unmatchedKeys: ReadonlySet<string> = new Set([
   tags.TimezoneOffsetFromUTC,
 ]);
 
-/**
- * What may be asked of a peer that publishes nothing: unique and required keys of the level (PS3.4 C.6). Orthanc
- * answers no rows and Success to one key that it does not know.
- */
-export const thirdPartyKeys: { readonly [level in QueryLevel]: readonly string[] } = {
-  PATIENT: [tags.PatientName, tags.PatientID],
-  STUDY: [
-    tags.StudyDate,
-    tags.StudyTime,
-    tags.AccessionNumber,
-    tags.PatientName,
-    tags.PatientID,
-    tags.StudyID,
-    tags.StudyInstanceUID,
-  ],
-  SERIES: [tags.StudyInstanceUID, tags.Modality, tags.SeriesNumber, tags.SeriesInstanceUID],
-  IMAGE: [tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.InstanceNumber, tags.SOPInstanceUID],
-};
-
 /** Unique key of each level (PS3.4 C.6.1.1). */
 export const uniqueKey: { readonly [level in QueryLevel]: string } = {
   PATIENT: tags.PatientID,
   STUDY: tags.StudyInstanceUID,
   SERIES: tags.SeriesInstanceUID,
   IMAGE: tags.SOPInstanceUID,
-};
-
-/**
- * Optional keys that archives commonly return: asked of third parties without a value, so that they can narrow nothing.
- */
-export const thirdPartyReturnKeys: { readonly [level in QueryLevel]: readonly string[] } = {
-  PATIENT: [tags.PatientBirthDate, tags.PatientSex],
-  STUDY: [
-    tags.PatientBirthDate,
-    tags.PatientSex,
-    tags.StudyDescription,
-    tags.ReferringPhysicianName,
-    tags.ModalitiesInStudy,
-    tags.NumberOfStudyRelatedSeries,
-    tags.NumberOfStudyRelatedInstances,
-  ],
-  SERIES: [tags.SeriesDescription, tags.NumberOfSeriesRelatedInstances],
-  IMAGE: [tags.SOPClassUID],
 };
