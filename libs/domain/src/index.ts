@@ -1,4 +1,13 @@
 export { uidPattern } from '@isthmus/dicom';
+export {
+  bucketDigests,
+  bucketDigitsMax,
+  bucketOf,
+  changedBuckets,
+  differences,
+  lastingDifferences,
+} from './bucket-digests.ts';
+export type { BucketDigests, DigestExchange } from './bucket-digests.ts';
 export { canonicalJson, compareText, own } from './canonical.ts';
 export type {
   AnnounceObjects,
@@ -38,6 +47,14 @@ export { patientKeysOf, patientOf } from './decide-change-study.ts';
 export { announcedObjects } from './decide-holding.ts';
 export { digest, sha256 } from './digest.ts';
 export type { EventEnvelope, StoredEvent } from './envelope.ts';
+export {
+  classesOf,
+  classOfObject,
+  classOfRegister,
+  eventClasses,
+  eventClassesVersion,
+} from './event-classes.ts';
+export type { EventClass } from './event-classes.ts';
 export { lwwValue } from './events.ts';
 export type {
   Change,
@@ -56,7 +73,7 @@ export { headerPatient, headerRegisters, unidentifiedIssuer } from './headers.ts
 export type { HeaderRegisters, PatientReference } from './headers.ts';
 export { isStamp, nextStamp, observe, stampLimit, stampMilliseconds, tick } from './hlc.ts';
 export { holders, holdersOf, holdingOf, lwwRegister, mapEntries, registerText } from './holders.ts';
-export type { Holder, Holding } from './holders.ts';
+export type { Availability, Holder, Holding, KnownAvailability } from './holders.ts';
 export { homeOf, homeTerm } from './home.ts';
 export { buildManifest, manifestDigest, manifestObjects, missingObjects } from './manifest.ts';
 export type { ManifestObject } from './manifest.ts';
@@ -104,6 +121,8 @@ export type {
 } from './requests.ts';
 export { mergeLinkMaps, nextHops, peersTowards } from './routes.ts';
 export type { LinkMap, NeighbourList } from './routes.ts';
+export { classDigests, holdingDigest, stateDigest } from './state-digest.ts';
+export type { DigestedState } from './state-digest.ts';
 export { commentsOf, greatestStamp, studyStamp, studyView } from './study-view.ts';
 export type { StudyComment, StudyView } from './study-view.ts';
 export {
