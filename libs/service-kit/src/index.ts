@@ -30,7 +30,7 @@ export type { Metrics } from './http/metrics.ts';
 export { InsecureListenError, isLoopback } from './http/loopback.ts';
 
 export { connectPostgres } from './postgres/connect.ts';
-export type { Database, PostgresOptions } from './postgres/connect.ts';
+export type { Database, DatabaseTransaction, PostgresOptions, SqlConnection } from './postgres/connect.ts';
 export { isDatabaseUnreachable } from './postgres/errors.ts';
 export { migrate } from './postgres/migrate.ts';
 export type { Migration } from './postgres/migrate.ts';

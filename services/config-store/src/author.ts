@@ -19,7 +19,6 @@ function headerText(request: FastifyRequest, name: string, charactersMax: number
   const raw = request.headers[name];
   if (typeof raw !== 'string') return undefined;
   const text = Buffer.from(raw, 'latin1').toString('utf8');
-  // eslint-disable-next-line no-control-regex
-  const clean = text.replace(/[\u0000-\u001f\u007f]/g, ' ').trim();
+  const clean = text.replace(/\p{Cc}/gu, ' ').trim();
   return clean === '' ? undefined : clean.slice(0, charactersMax);
 }

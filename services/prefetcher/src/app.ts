@@ -16,6 +16,7 @@ import { foldOrders } from './fold-orders.ts';
 import { addRoutes } from './http.ts';
 import { hastenJobs } from './jobs.ts';
 import { migrations } from './migrations.ts';
+import type { PrefetcherTables } from './tables.ts';
 import { startWorker } from './worker.ts';
 import type { Worker } from './worker.ts';
 
@@ -24,7 +25,7 @@ export interface PrefetcherParts {
   readonly log: Log;
   readonly eventLog: EventLog;
   /** Connected to a schema of its own (`prefetcher`). */
-  readonly db: Database;
+  readonly db: Database<PrefetcherTables>;
 }
 
 /** Brings priors to where orders will be read. Closes neither log nor database. */

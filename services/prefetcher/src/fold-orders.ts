@@ -1,11 +1,7 @@
 import type { OrderPlaced, OrderPlacedEvent, StoredEvent } from '@isthmus/domain';
 import { derivedUuid } from '@isthmus/service-kit';
+import type { SqlConnection } from '@isthmus/service-kit';
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
-
-// The projection hands over a transaction of whatever tables.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Tx = Transaction<any>;
 
 /** Id of the job of an order: the same trigger is the same job, however often it comes. */
 export function jobId(order: Pick<OrderPlaced, 'accessionNumber' | 'accessionIssuer'>): string {
@@ -17,7 +13,9 @@ export function jobId(order: Pick<OrderPlaced, 'accessionNumber' | 'accessionIss
  * anew. Changed otherwise: it goes on. Cancelled or completed: it is cancelled, unless it is done. Orders
  * that another cluster took are that cluster's to act on. An event that was folded already changes nothing.
  */
-export function foldOrders(cluster: string): (tx: Tx, events: readonly StoredEvent[]) => Promise<void> {
+export function foldOrders(
+  cluster: string,
+): (tx: SqlConnection, events: readonly StoredEvent[]) => Promise<void> {
   return async (tx, events) => {
     for (const { event, sequence } of events) {
       if (event.type !== 'OrderPlaced' || event.origin !== cluster) continue;
@@ -34,7 +32,7 @@ interface At {
   readonly time: string;
 }
 
-async function schedule(tx: Tx, order: OrderPlaced, at: At): Promise<void> {
+async function schedule(tx: SqlConnection, order: OrderPlaced, at: At): Promise<void> {
   await sql`insert into prefetch_job as job
     (id, accession_number, accession_issuer, patient_id, patient_issuer, study_instance_uid, read_at, scheduled_at,
      state, next_attempt_at, first_sequence, trigger_sequence, created_at, updated_at)
@@ -60,7 +58,7 @@ function anew(column: string, value: ReturnType<typeof sql>): ReturnType<typeof 
     then ${value} else ${sql.ref(`job.${column}`)} end`;
 }
 
-async function cancel(tx: Tx, order: OrderPlaced, sequence: number, time: string): Promise<void> {
+async function cancel(tx: SqlConnection, order: OrderPlaced, sequence: number, time: string): Promise<void> {
   const reason = order.status === 'CANCELLED' ? 'the order was cancelled' : 'the order was completed';
   await sql`update prefetch_job set trigger_sequence = ${sequence}, updated_at = ${time},
       state = case when state = 'DONE' then state else 'CANCELLED' end,

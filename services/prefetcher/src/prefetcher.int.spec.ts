@@ -190,7 +190,7 @@ describe('prefetch on a real nats-server and PostgreSQL', () => {
     await running.startService();
     await running.jobOnce('A1', done);
     await running.stopService();
-    const lost = { state: 'RUNNING', lease_until: new Date(Date.now() - 1) };
+    const lost = { state: 'RUNNING' as const, lease_until: new Date(Date.now() - 1) };
     await running.db.updateTable('prefetch_job').set(lost).execute();
     await running.startService();
     assert.equal((await running.jobOnce('A1', done)).attempts, 2);

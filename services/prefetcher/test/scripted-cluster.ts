@@ -22,6 +22,7 @@ import type { Database } from '@isthmus/service-kit';
 import { testServers } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
 import { prefetcherConfig, startPrefetcher } from '../src/app.ts';
+import type { PrefetcherTables } from '../src/tables.ts';
 
 export const patient = { id: 'P1', issuer: 'NORTH' };
 
@@ -136,7 +137,7 @@ function rowOf(prior: ScriptedPrior): DataSetJson {
 export interface RunningPrefetcher {
   readonly cluster: ScriptedCluster;
   readonly eventLog: EventLog;
-  readonly db: Database;
+  readonly db: Database<PrefetcherTables>;
   /** Appends an order as ris-gateway does. */
   order(changes: Partial<OrderPlaced>, envelope?: Partial<EventEnvelope>): Promise<EventEnvelope>;
   /** Links north to a peer with these switches. */
@@ -173,7 +174,12 @@ export async function startScripted(
   const connect = (service: string): Promise<EventLog> =>
     connectEventLog({ servers: servers.natsUrl, cluster: 'north', service, log });
   const [eventLog, neighbours] = await Promise.all([connect('prefetcher'), connect('query-federator')]);
-  const db = await connectPostgres({ url: servers.databaseUrl, schema: 'prefetcher', poolMax: 6, log });
+  const db = await connectPostgres<PrefetcherTables>({
+    url: servers.databaseUrl,
+    schema: 'prefetcher',
+    poolMax: 6,
+    log,
+  });
   const cluster = new ScriptedCluster();
   cluster.serve(neighbours);
   const environment = { ...settings, ...more, NATS_URL: servers.natsUrl, DATABASE_URL: servers.databaseUrl };

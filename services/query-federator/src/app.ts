@@ -29,7 +29,7 @@ export interface QueryFederatorParts {
   readonly log: Log;
   readonly eventLog: EventLog;
   /** Connected to a schema of its own (`query_federator`). */
-  readonly db: Database;
+  readonly db: Database<Tables>;
 }
 
 /** Name of the service, its lock and its health. */
@@ -39,10 +39,9 @@ export const service = 'query-federator';
 export async function startQueryFederator(
   parts: QueryFederatorParts,
 ): Promise<{ address: string; stop(): Promise<void> }> {
-  const { config, log, eventLog } = parts;
-  const db: Database<Tables> = parts.db;
+  const { config, log, eventLog, db } = parts;
   const cluster = config.ISTHMUS_CLUSTER;
-  await migrate(parts.db, service, migrations);
+  await migrate(db, service, migrations);
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
   const projections = startProjections(parts, metrics);
@@ -93,7 +92,7 @@ export async function startQueryFederator(
     about: 'The index of everything local, and queries over all linked clusters.',
     metrics,
     ready: readiness({
-      postgres: postgresCheck(parts.db),
+      postgres: postgresCheck(db),
       configuration: () => configuration.isReady(),
       ...Object.fromEntries(projections.map(({ name, projection }) => [name, () => projection.health()])),
     }),

@@ -13,7 +13,6 @@ import {
   watchConfiguration,
 } from '@isthmus/service-kit';
 import type { Database, Log } from '@isthmus/service-kit';
-import type { Kysely } from 'kysely';
 import type { RisGatewayConfig } from './config.ts';
 import { foldRecords } from './fold-records.ts';
 import { addRoutes } from './http.ts';
@@ -25,7 +24,7 @@ export interface RisGatewayParts {
   readonly log: Log;
   readonly eventLog: EventLog;
   /** Connected to a schema of its own (`ris_gateway`). */
-  readonly db: Database;
+  readonly db: Database<RisGatewayTables>;
 }
 
 /**
@@ -69,7 +68,7 @@ export async function startRisGateway(
       const records = { name: 'records', stages: [{ ...folded, projection }] };
       addProjectionRoutes(app, { service, rebuilds: createRebuilds([records], eventLog) });
       addRoutes(app, {
-        db: db as unknown as Kysely<RisGatewayTables>,
+        db,
         eventLog,
         cluster,
         attemptsMax: config.APPEND_ATTEMPTS_MAX,

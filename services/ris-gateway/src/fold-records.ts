@@ -1,16 +1,12 @@
 import type { StoredEvent } from '@isthmus/domain';
+import type { SqlConnection } from '@isthmus/service-kit';
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
 import { recordOf } from './records.ts';
 
 /**
  * Writes orders and visits as their newest event has them. An event that was folded already changes nothing.
  */
-export async function foldRecords(
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  tx: Transaction<any>,
-  events: readonly StoredEvent[],
-): Promise<void> {
+export async function foldRecords(tx: SqlConnection, events: readonly StoredEvent[]): Promise<void> {
   for (const { event, sequence } of events) {
     const found = recordOf(event);
     if (!found) continue;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { OrderPlacedEvent } from '@isthmus/domain';
+import { sql } from 'kysely';
 import { configurePatientDomain, startGateway } from '../test/start-gateway.ts';
 import type { RunningGateway } from '../test/start-gateway.ts';
 import { recordSubject } from './records.ts';
@@ -64,7 +65,7 @@ describe('orders and visits on a real nats-server and PostgreSQL', () => {
   it('gives the first answer to a retry whose first try died between append and answer', async () => {
     const wanted = order();
     const first = await gateway.post('/api/v1/orders', wanted, 'key-3');
-    await gateway.db.deleteFrom('idempotency_key').execute();
+    await sql`delete from idempotency_key`.execute(gateway.db);
     const again = await gateway.post('/api/v1/orders', wanted, 'key-3');
     assert.equal(again.status, 201);
     assert.deepEqual(again.body, first.body);

@@ -7,6 +7,7 @@ import type { Database } from '@isthmus/service-kit';
 import { testServers } from '@isthmus/testing';
 import type { TestContextLike, TestServers } from '@isthmus/testing';
 import { risGatewayConfig, startRisGateway } from '../src/app.ts';
+import type { RisGatewayTables } from '../src/tables.ts';
 
 export interface Answer {
   readonly status: number;
@@ -18,7 +19,7 @@ export interface Answer {
 export interface RunningGateway {
   readonly servers: TestServers;
   readonly eventLog: EventLog;
-  readonly db: Database;
+  readonly db: Database<RisGatewayTables>;
   post(path: string, body: unknown, key?: string): Promise<Answer>;
   get(path: string): Promise<Answer>;
   /** Stops the service and starts it again on the same servers. */
@@ -35,7 +36,12 @@ export async function startGateway(test: TestContextLike): Promise<RunningGatewa
     service: 'ris-gateway',
     log,
   });
-  const db = await connectPostgres({ url: servers.databaseUrl, schema: 'ris_gateway', poolMax: 6, log });
+  const db = await connectPostgres<RisGatewayTables>({
+    url: servers.databaseUrl,
+    schema: 'ris_gateway',
+    poolMax: 6,
+    log,
+  });
   const config = readConfig(risGatewayConfig, {
     ISTHMUS_CLUSTER: 'north',
     NATS_URL: servers.natsUrl,

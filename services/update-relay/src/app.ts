@@ -22,7 +22,6 @@ import {
 } from '@isthmus/service-kit';
 import type {
   ConfigurationWatch,
-  Database,
   HttpServer,
   Log,
   Metrics,
@@ -57,7 +56,7 @@ export interface UpdateRelayParts {
   readonly log: Log;
   readonly eventLog: EventLog;
   /** Connected to a schema of its own (`update_relay`). */
-  readonly db: Database;
+  readonly db: RelayDatabase;
 }
 
 export interface UpdateRelay {
@@ -112,8 +111,6 @@ interface Core {
   readonly config: UpdateRelayConfig;
   readonly log: Log;
   readonly eventLog: EventLog;
-  /** As the kit takes it, and as our own code reads it. */
-  readonly database: Database;
   readonly db: RelayDatabase;
   readonly store: RelayStore;
   readonly metrics: Metrics;
@@ -125,16 +122,15 @@ interface Core {
   readonly commands: Commands;
 }
 
-async function openCore({ config, log, eventLog, db: database }: UpdateRelayParts): Promise<Core> {
+async function openCore({ config, log, eventLog, db }: UpdateRelayParts): Promise<Core> {
   const cluster = config.ISTHMUS_CLUSTER;
-  await migrate(database, service, migrations);
-  const db = database as unknown as RelayDatabase;
+  await migrate(db, service, migrations);
   const store = postgresStore(db);
   const routes = await openRoutes({ store, self: cluster });
   const positions = await store.positions();
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
-  const common = { db: database, log, source: eventLog, metrics };
+  const common = { db, log, source: eventLog, metrics };
   const studies = startProjection({
     ...common,
     name: 'studies',
@@ -162,7 +158,6 @@ async function openCore({ config, log, eventLog, db: database }: UpdateRelayPart
     config,
     log,
     eventLog,
-    database,
     db,
     store,
     metrics,
@@ -273,7 +268,7 @@ function answerRequests(core: Core, work: Work): () => Promise<void> {
 }
 
 async function listen(core: Core, work: Work): Promise<HttpServer> {
-  const { cluster, config, log, database, db, store, metrics, studies, instances, commands } = core;
+  const { cluster, config, log, db, store, metrics, studies, instances, commands } = core;
   const checkpoint = (): number => studies.checkpoint();
   const { linkState, delivery } = work;
   publishLinkMetrics({ metrics, configuration: core.configuration, delivery, linkState, checkpoint });
@@ -286,13 +281,13 @@ async function listen(core: Core, work: Work): Promise<HttpServer> {
     about: 'Study and patient state: commands, timeline, delivery to linked clusters.',
     metrics,
     ready: readiness({
-      postgres: postgresCheck(database),
+      postgres: postgresCheck(db),
       studies: () => studies.health(),
       instances: () => instances.health(),
       configuration: () => core.configuration.isReady(),
     }),
     register: (app) => {
-      const idempotency = createIdempotency({ db: database, service });
+      const idempotency = createIdempotency({ db, service });
       addStudyRoutes(app, { db, store, commands, idempotency, projection: studies, projectionWaitMs });
       const configuration = (): ReturnType<ConfigurationWatch['current']> => core.configuration.current();
       addLinkRoutes(app, { cluster, db, store, configuration, linkState, delivery, checkpoint });

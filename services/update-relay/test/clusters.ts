@@ -8,6 +8,7 @@ import { testServers } from '@isthmus/testing';
 import type { TestServers } from '@isthmus/testing';
 import { startUpdateRelay, updateRelayConfig } from '../src/app.ts';
 import type { UpdateRelay } from '../src/app.ts';
+import type { RelayTables } from '../src/tables.ts';
 import { createBridge } from './bridge.ts';
 import type { Bridge, BridgeEnd } from './bridge.ts';
 import { instanceStored } from './objects.ts';
@@ -28,7 +29,7 @@ export interface Answer {
 /** One cluster: real nats-server, real PostgreSQL, a real relay; its edge is the bridge. */
 export interface Cluster extends BridgeEnd {
   readonly servers: TestServers;
-  readonly db: Database;
+  readonly db: Database<RelayTables>;
   relay(): UpdateRelay;
   /** Stops the relay, as at the end of its process. */
   stopRelay(): Promise<void>;
@@ -155,7 +156,12 @@ async function startCluster(test: TestContextLike, id: string, shared: Shared): 
     service: 'test',
     log,
   });
-  const db = await connectPostgres({ url: servers.databaseUrl, schema: 'update_relay', poolMax: 8, log });
+  const db = await connectPostgres<RelayTables>({
+    url: servers.databaseUrl,
+    schema: 'update_relay',
+    poolMax: 8,
+    log,
+  });
   const disk = new Map<string, TestObject>();
   const config = readConfig(updateRelayConfig, {
     ISTHMUS_CLUSTER: id,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { sleep } from '../lifecycle/backoff.ts';
-import type { Database } from '../postgres/connect.ts';
+import type { SqlConnection } from '../postgres/connect.ts';
 
 export interface CheckResult {
   readonly ok: boolean;
@@ -48,6 +48,6 @@ async function runCheck(check: Check): Promise<CheckResult> {
 }
 
 /** The database answers. */
-export function postgresCheck(db: Database): Check {
+export function postgresCheck(db: SqlConnection): Check {
   return async () => void (await sql`select 1`.execute(db));
 }

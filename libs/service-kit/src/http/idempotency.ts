@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { derivedUuid, newUuid } from '../ids/uuid.ts';
-import type { Database } from '../postgres/connect.ts';
+import type { SqlConnection } from '../postgres/connect.ts';
 import type { Migration } from '../postgres/migrate.ts';
 import { Problem } from './problem.ts';
 
@@ -56,7 +56,7 @@ type Row = {
 };
 
 /** @param options.service - Part of every derived event id. */
-export function createIdempotency(options: { db: Database; service: string }): Idempotency {
+export function createIdempotency(options: { db: SqlConnection; service: string }): Idempotency {
   const { db, service } = options;
   let cleanedAt = Number.NEGATIVE_INFINITY;
   const worker = newUuid();

@@ -1,12 +1,16 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
+import type { QueryExecutorProvider, Transaction } from 'kysely';
 import pg from 'pg';
 import { backoff } from '../lifecycle/backoff.ts';
 import type { Log } from '../log/log.ts';
 import { isDatabaseUnreachable } from './errors.ts';
 
-// Tables differ per service, and migrations change them; each service types the rows it reads.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-export type Database<Tables = any> = Kysely<Tables>;
+/** A pool on a service's own schema. Without `Tables` it takes raw `sql` only. */
+export type Database<Tables = unknown> = Kysely<Tables>;
+/** A transaction on it. */
+export type DatabaseTransaction<Tables = unknown> = Transaction<Tables>;
+/** Whatever raw `sql` runs on, its tables unknown: a pool, one connection of it, a transaction. */
+export type SqlConnection = QueryExecutorProvider;
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database` */
@@ -24,10 +28,10 @@ export interface PostgresOptions {
  * Opens a pool on PostgreSQL, with the service's schema as the search path. 64-bit integers come as numbers.
  * The pool outlives the server: queries fail while it is away and work again once it is back.
  *
+ * @typeParam Tables - What the service's migrations make. Not checked: a query that errs says so when it is run.
  * @throws The last connection error when there is no server within `startTimeoutMs`; nothing stays open.
  */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-export async function connectPostgres<Tables = any>(options: PostgresOptions): Promise<Database<Tables>> {
+export async function connectPostgres<Tables = unknown>(options: PostgresOptions): Promise<Database<Tables>> {
   if (!/^[a-z_]{1,40}$/.test(options.schema)) throw new RangeError('schema: 1 to 40 of a to z and _');
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -55,7 +59,7 @@ export async function connectPostgres<Tables = any>(options: PostgresOptions): P
   return db;
 }
 
-async function createSchema<Tables>(db: Kysely<Tables>, options: PostgresOptions): Promise<void> {
+async function createSchema(db: SqlConnection, options: PostgresOptions): Promise<void> {
   const deadline = performance.now() + (options.startTimeoutMs ?? 60_000);
   const pause = backoff({ baseMs: 50, maxMs: 1_000 });
   for (;;) {

@@ -1,12 +1,10 @@
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
-import type { Database } from './connect.ts';
+import type { Database, SqlConnection } from './connect.ts';
 
 export interface Migration {
   /** Sorts and names it for good, e.g. `0001-index`. */
   readonly name: string;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  up(db: Transaction<any>): Promise<unknown>;
+  up(db: SqlConnection): Promise<unknown>;
 }
 
 /**
@@ -17,7 +15,11 @@ export interface Migration {
  * @param name - Names the lock; the service.
  * @throws When a migration fails or waits more than 5 s for a table lock; then nothing has changed.
  */
-export async function migrate(db: Database, name: string, migrations: readonly Migration[]): Promise<void> {
+export async function migrate<Tables>(
+  db: Database<Tables>,
+  name: string,
+  migrations: readonly Migration[],
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended(${`isthmus migrate ${name}`}, 0))`.execute(tx);
     await sql`set local lock_timeout = '5s'`.execute(tx);

@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
-import type { Database } from '../postgres/connect.ts';
+import type { Database, SqlConnection } from '../postgres/connect.ts';
 
 /** How far a projection has come: position and life of the log that its rows follow from. */
 export interface Checkpoint {
@@ -17,7 +16,7 @@ export class CheckpointMovedError extends Error {
   }
 }
 
-export async function ensureCheckpointTable(db: Database): Promise<void> {
+export async function ensureCheckpointTable<Tables>(db: Database<Tables>): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended('isthmus projection_checkpoint', 0))`.execute(tx);
     await sql`create table if not exists projection_checkpoint (
@@ -26,7 +25,7 @@ export async function ensureCheckpointTable(db: Database): Promise<void> {
   });
 }
 
-export async function readCheckpoint(db: Database, name: string): Promise<Checkpoint | undefined> {
+export async function readCheckpoint(db: SqlConnection, name: string): Promise<Checkpoint | undefined> {
   const found = await sql<Checkpoint>`
     select sequence, incarnation from projection_checkpoint where name = ${name}`.execute(db);
   return found.rows[0];
@@ -34,7 +33,7 @@ export async function readCheckpoint(db: Database, name: string): Promise<Checkp
 
 /** Starts at 0 of the given log. Changes nothing when there is a checkpoint already. */
 export async function createCheckpoint(
-  db: Database,
+  db: SqlConnection,
   row: { name: string; stream: string; incarnation: string },
 ): Promise<void> {
   await sql`insert into projection_checkpoint (name, stream, incarnation, sequence)
@@ -42,7 +41,7 @@ export async function createCheckpoint(
 }
 
 /** Takes over the life of another log. Only right while nothing has been projected. */
-export async function adoptIncarnation(db: Database, name: string, incarnation: string): Promise<void> {
+export async function adoptIncarnation(db: SqlConnection, name: string, incarnation: string): Promise<void> {
   await sql`update projection_checkpoint set incarnation = ${incarnation}
     where name = ${name} and sequence = 0`.execute(db);
 }
@@ -54,8 +53,7 @@ export async function adoptIncarnation(db: Database, name: string, incarnation: 
  * @throws {CheckpointMovedError} The checkpoint is not at `from`.
  */
 export async function moveCheckpoint(
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  tx: Transaction<any>,
+  tx: SqlConnection,
   name: string,
   from: Checkpoint,
   to: number,
@@ -66,8 +64,8 @@ export async function moveCheckpoint(
 }
 
 /** Empties the tables and starts again at 0, in one transaction. */
-export async function resetProjection(
-  db: Database,
+export async function resetProjection<Tables>(
+  db: Database<Tables>,
   row: { name: string; stream: string; incarnation: string; tables: readonly string[] },
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {

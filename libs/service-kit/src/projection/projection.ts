@@ -1,12 +1,11 @@
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
 import { Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { StoredEvent } from '@isthmus/domain';
 import type { CheckResult } from '../http/health.ts';
 import { backoff, sleep } from '../lifecycle/backoff.ts';
 import type { Log } from '../log/log.ts';
-import type { Database } from '../postgres/connect.ts';
+import type { Database, DatabaseTransaction, SqlConnection } from '../postgres/connect.ts';
 import { isDatabaseUnreachable } from '../postgres/errors.ts';
 import {
   adoptIncarnation,
@@ -38,8 +37,8 @@ export interface EventSource {
   lastOf?(stream: 'STUDY' | 'INSTANCES', subject: string): Promise<StoredEvent | undefined>;
 }
 
-export interface ProjectionOptions {
-  readonly db: Database;
+export interface ProjectionOptions<Tables = unknown> {
+  readonly db: Database<Tables>;
   readonly log: Log;
   /** Names checkpoint, lock and metrics. Unique in the service's schema. */
   readonly name: string;
@@ -57,8 +56,7 @@ export interface ProjectionOptions {
    * a rollback, so nothing outside the transaction may be touched. Must bear an event whose id it has seen
    * already.
    */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  apply(tx: Transaction<any>, events: readonly StoredEvent[]): Promise<void>;
+  apply(tx: DatabaseTransaction<Tables>, events: readonly StoredEvent[]): Promise<void>;
   /** Emptied by `rebuild`. Every table that `apply` writes, and none with what cannot be derived. */
   readonly tables: readonly string[];
   /** Where lag and checkpoint are published. */
@@ -110,7 +108,7 @@ export interface Projection {
  * incarnation, or shorter than the checkpoint), and when one event cannot be applied: no event is ever passed
  * over.
  */
-export function startProjection(options: ProjectionOptions): Projection {
+export function startProjection<Tables>(options: ProjectionOptions<Tables>): Projection {
   const projector = new Projector(options);
   if (options.metrics) publish(projector, options.name, options.metrics);
   projector.start();
@@ -119,8 +117,8 @@ export function startProjection(options: ProjectionOptions): Projection {
 
 type Halt = { readonly reason: string; readonly remedy: string };
 
-class Projector implements Projection {
-  readonly #options: ProjectionOptions;
+class Projector<Tables> implements Projection {
+  readonly #options: ProjectionOptions<Tables>;
   readonly #log: Log;
   readonly #stopping = new AbortController();
   readonly #waiters = waiters();
@@ -132,7 +130,7 @@ class Projector implements Projection {
   #halt: Halt | undefined;
   #finished: Promise<void> = Promise.resolve();
 
-  constructor(options: ProjectionOptions) {
+  constructor(options: ProjectionOptions<Tables>) {
     this.#options = options;
     this.#log = options.log.child({ projection: options.name });
   }
@@ -251,7 +249,7 @@ class Projector implements Projection {
     this.#log.error({ ...facts, remedy: halt.remedy }, `projection halted: ${halt.reason}`);
   }
 
-  async #awaitLock(connection: Database): Promise<boolean> {
+  async #awaitLock(connection: SqlConnection): Promise<boolean> {
     const key = `isthmus projection ${this.#options.name}`;
     const { pollMs = 500 } = this.#options;
     while (!this.#session.signal.aborted) {
@@ -269,7 +267,7 @@ class Projector implements Projection {
   }
 
   /** Reads the checkpoint and compares it with the log. @returns Whether folding may begin. */
-  async #open(connection: Database): Promise<boolean> {
+  async #open(connection: Database<Tables>): Promise<boolean> {
     const { name, stream, source } = this.#options;
     await createCheckpoint(connection, { name, stream, incarnation: source.incarnation });
     let row = await readCheckpoint(connection, name);
@@ -294,7 +292,7 @@ class Projector implements Projection {
     return true;
   }
 
-  async #fold(connection: Database): Promise<void> {
+  async #fold(connection: Database<Tables>): Promise<void> {
     const { source, stream, filter, batchMax = 500 } = this.#options;
     const signal = AbortSignal.any([this.#session.signal, this.#stopping.signal]);
     const ended = new AbortController();
@@ -340,7 +338,7 @@ class Projector implements Projection {
   }
 
   /** @returns False when the projection has halted on an event of the batch. */
-  async #applyBatch(connection: Database, events: readonly StoredEvent[]): Promise<boolean> {
+  async #applyBatch(connection: Database<Tables>, events: readonly StoredEvent[]): Promise<boolean> {
     try {
       await this.#applyOnce(connection, events);
       return true;
@@ -352,7 +350,7 @@ class Projector implements Projection {
     return true;
   }
 
-  async #applyAlone(connection: Database, stored: StoredEvent): Promise<boolean> {
+  async #applyAlone(connection: Database<Tables>, stored: StoredEvent): Promise<boolean> {
     const { triesMax = 3 } = this.#options;
     const pause = backoff({ baseMs: 50, maxMs: 1_000 });
     for (let attempt = 1; ; attempt++) {
@@ -374,7 +372,7 @@ class Projector implements Projection {
     }
   }
 
-  async #applyOnce(connection: Database, events: readonly StoredEvent[]): Promise<void> {
+  async #applyOnce(connection: Database<Tables>, events: readonly StoredEvent[]): Promise<void> {
     const { name, apply } = this.#options;
     const to = events.at(-1)?.sequence ?? this.#position.sequence;
     await connection.transaction().execute(async (tx) => {
