@@ -1,5 +1,7 @@
-import { call, changeLink, eventually, getStudy, setReportStatus, startSystem } from '@isthmus/e2e';
-import { dcmtk, studiesOnDisk, studyUidsOf, type SystemUnderTest } from '@isthmus/e2e';
+import { call, changeLink, getStudy, setReportStatus, startSystem } from '@isthmus/e2e';
+import { studiesOnDisk, studyUidsOf, type SystemUnderTest } from '@isthmus/e2e';
+import { eventually } from '@isthmus/testing';
+import { runTool } from '@isthmus/testing/dcmtk';
 
 const samples = 20;
 const deadlineMs = 5_000;
@@ -50,11 +52,17 @@ async function heldByBoth(system: SystemUnderTest): Promise<string> {
   const uid = studyUidsOf(study.files)[0]!;
   for (const id of ['north', 'south']) {
     const { aeTitle, dicom } = system.cluster(id);
-    const stored = await dcmtk('storescu', '-aec', aeTitle, dicom.host, String(dicom.port), ...study.files);
+    const stored = await runTool('storescu', [
+      '-aec',
+      aeTitle,
+      dicom.host,
+      String(dicom.port),
+      ...study.files,
+    ]);
     if (stored.code !== 0) throw new Error(stored.output);
   }
   for (const id of ['north', 'south']) {
-    await eventually(`${id} knows both holders`, 30_000, async () => {
+    await eventually(`${id} knows both holders`, async () => {
       return (await getStudy(system.cluster(id).http, uid)).body.holders.length === 2;
     });
   }
@@ -70,7 +78,15 @@ const visibleByRest: Visible = async (system, id, uid, status) =>
 const visibleByFind: Visible = async (system, id, uid, status) => {
   const { aeTitle, dicom } = system.cluster(id);
   const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${uid}`, '-k', '4008,0212'];
-  const found = await dcmtk('findscu', '-v', '-S', '-aec', aeTitle, ...keys, dicom.host, String(dicom.port));
+  const found = await runTool('findscu', [
+    '-v',
+    '-S',
+    '-aec',
+    aeTitle,
+    ...keys,
+    dicom.host,
+    String(dicom.port),
+  ]);
   const interpretation = { APPROVED: 'APPROVED', DICTATED: 'RECORDED' }[status];
   return found.output.includes(`(4008,0212) CS [${interpretation}`);
 };
@@ -104,7 +120,10 @@ async function changeAndSee(
     reopen: status === 'DICTATED',
   });
   if (answer.status !== 200) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
-  await eventually(`${status} at ${to}`, deadlineMs, () => visible(system, to, uid, status), 2);
+  await eventually(`${status} at ${to}`, () => visible(system, to, uid, status), {
+    timeoutMs: deadlineMs,
+    everyMs: 2,
+  });
   return performance.now() - started;
 }
 

@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
+import { missingTool, runTool } from '@isthmus/testing/dcmtk';
 import { call, getStudy } from '../src/api.ts';
-import { dcmtk, dcmtkMissing } from '../src/dcmtk.ts';
-import { eventually } from '../src/eventually.ts';
 import { studiesOnDisk, studyUidsOf } from '../src/studies.ts';
 import { startSystem, type SystemUnderTest } from '../src/system-under-test.ts';
 
@@ -54,7 +54,7 @@ interface TimelinePage {
   readonly nextCursor?: string | null;
 }
 
-describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: dcmtkMissing() }, () => {
+describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: missingTool('storescu') }, () => {
   let system: SystemUnderTest;
   const study = studiesOnDisk()[0]!;
   const uid = studyUidsOf(study.files)[0]!;
@@ -63,12 +63,18 @@ describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: dcmtk
   before(async () => {
     system = await startSystem({ clusters: 2, isolate: true });
     const { aeTitle, dicom } = system.cluster('north');
-    const stored = await dcmtk('storescu', '-aec', aeTitle, dicom.host, String(dicom.port), ...study.files);
+    const stored = await runTool('storescu', [
+      '-aec',
+      aeTitle,
+      dicom.host,
+      String(dicom.port),
+      ...study.files,
+    ]);
     assert.equal(stored.code, 0, stored.output);
-    await eventually('SOUTH knows of the study', 20_000, async () => {
+    await eventually('SOUTH knows of the study', async () => {
       return (await call(http('south'), 'POST', `/api/v1/studies/${uid}:retrieve`, {})).status === 202;
     });
-    await eventually('both hold the study', 30_000, async () => {
+    await eventually('both hold the study', async () => {
       for (const id of ['north', 'south']) {
         const { body } = await getStudy(http(id), uid);
         assert.equal(body.holders.filter((holder) => holder.complete).length, 2);
@@ -81,15 +87,19 @@ describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: dcmtk
   /** One change, repeated under the same key until it is accepted: what a careful RIS does. */
   async function comment(text: string): Promise<void> {
     const key = randomUUID();
-    await eventually(`${text} is accepted`, 60_000, async () => {
-      const headers = { 'idempotency-key': key };
-      const body = { comment: { text, author: 'chaos' } };
-      const answer = await call(http('north'), 'PATCH', `/api/v1/studies/${uid}`, body, headers);
-      if (answer.status >= 400 && answer.status < 500) {
-        throw new Error(`refused: ${answer.status} ${JSON.stringify(answer.body)}`);
-      }
-      return answer.status === 200 || answer.status === 202;
-    });
+    await eventually(
+      `${text} is accepted`,
+      async () => {
+        const headers = { 'idempotency-key': key };
+        const body = { comment: { text, author: 'chaos' } };
+        const answer = await call(http('north'), 'PATCH', `/api/v1/studies/${uid}`, body, headers);
+        if (answer.status >= 400 && answer.status < 500) {
+          throw new Error(`refused: ${answer.status} ${JSON.stringify(answer.body)}`);
+        }
+        return answer.status === 200 || answer.status === 202;
+      },
+      { timeoutMs: 60_000 },
+    );
   }
 
   async function timelineTexts(id: string): Promise<string[]> {
@@ -124,7 +134,6 @@ describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: dcmtk
       for (const id of ['north', 'south']) {
         await eventually(
           `all changes are at ${id}`,
-          60_000,
           async () => {
             const { body } = await getStudy(http(id), uid);
             const texts = body.comments
@@ -133,16 +142,12 @@ describe(`kill -9 during ${changes} changes (CHAOS_SEED=${seed})`, { skip: dcmtk
             assert.deepEqual(texts.sort(), [...expected].sort());
             return true;
           },
-          250,
+          { timeoutMs: 60_000, everyMs: 250 },
         );
         const texts = (await timelineTexts(id)).filter((text) => text.startsWith(`round ${round} `));
         assert.deepEqual(texts.sort(), [...expected].sort(), `${id}: each once in the timeline`);
       }
-      await eventually(
-        `${victim} runs again`,
-        30_000,
-        () => system.cluster(cluster).pids[part] !== undefined,
-      );
+      await eventually(`${victim} runs again`, () => system.cluster(cluster).pids[part] !== undefined);
     });
   }
 });

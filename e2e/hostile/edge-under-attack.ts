@@ -13,7 +13,6 @@ import {
   type RawAssociationOptions,
   type RawConnection,
 } from '@isthmus/testing';
-import { eventually } from '../src/eventually.ts';
 import { startSystem, type SystemUnderTest } from '../src/system-under-test.ts';
 
 export const verification = '1.2.840.10008.1.1';
@@ -226,5 +225,3 @@ export async function within<Result>(what: string, promise: Promise<Result>, ms 
     clearTimeout(timer);
   }
 }
-
-export { eventually };

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { commandSet, dataPdu, item, pdu, storeCommand } from '@isthmus/testing';
+import { commandSet, dataPdu, eventually, item, pdu, storeCommand } from '@isthmus/testing';
 import type { RawAssociation, RawConnection } from '@isthmus/testing';
 import {
   abortPdu,
@@ -16,7 +16,6 @@ import {
   EdgeUnderAttack,
   element,
   endOf,
-  eventually,
   findOn,
   fragments,
   goodRequest,
@@ -57,11 +56,17 @@ describe('hostile peers', () => {
   afterEach(async () => {
     assert.equal(await echoOn(bystander), 0, 'the bystander is served');
     await edge.assertServes();
-    await eventually('connections and files are closed', 10_000, () => {
-      const now = edge.descriptors();
-      return now.files === 0 && now.sockets <= sockets + otherSocketsMax;
+    await eventually(
+      'connections and files are closed',
+      () => {
+        const now = edge.descriptors();
+        return now.files === 0 && now.sockets <= sockets + otherSocketsMax;
+      },
+      { timeoutMs: 10_000 },
+    );
+    await eventually('nothing is left in incoming/', () => edge.incoming().length === 0, {
+      timeoutMs: 5_000,
     });
-    await eventually('nothing is left in incoming/', 5_000, () => edge.incoming().length === 0);
   });
 
   /** An A-ASSOCIATE-RQ, byte by byte; it runs beside the other attacks. @returns when it was cut off, in ms */
@@ -343,11 +348,15 @@ describe('hostile peers', () => {
     assert.ok(answers.every((answer) => answer === undefined || answer[0] === 2 || answer[0] === 3));
     assert.equal(await within('C-ECHO in the flood', echoOn(bystander)), 0);
     for (const one of flood) one?.destroy();
-    await eventually('there is room again', 10_000, async () => {
-      const association = await edge.associate();
-      association.destroy();
-      return association.accepted;
-    });
+    await eventually(
+      'there is room again',
+      async () => {
+        const association = await edge.associate();
+        association.destroy();
+        return association.accepted;
+      },
+      { timeoutMs: 10_000 },
+    );
   });
 
   it('three hundred associations that come and go leave nothing', async () => {
@@ -365,7 +374,7 @@ describe('hostile peers', () => {
     for (let round = 0; round < 10; round += 1) {
       const peers = await Promise.all(Array.from({ length: 20 }, () => edge.associate()));
       for (const peer of peers) peer.write(part);
-      await eventually('objects come in', 5_000, () => edge.incoming().length > 0);
+      await eventually('objects come in', () => edge.incoming().length > 0, { timeoutMs: 5_000 });
       for (const [index, peer] of peers.entries()) {
         if (index % 3 === 0) peer.write(Buffer.concat([abortPdu, Buffer.alloc(50)]));
         else if (index % 3 === 1) peer.reset();

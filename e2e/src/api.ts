@@ -1,3 +1,5 @@
+import { requestJson } from '@isthmus/testing';
+
 /** What a RIS or a script does with a cluster's REST interface. */
 export interface Answer<Body = Record<string, unknown>> {
   readonly status: number;
@@ -13,17 +15,8 @@ export async function call<Body = Record<string, never>>(
   body?: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer<Body>> {
-  const response = await fetch(`${origin}${path}`, {
-    method,
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    body: (text === '' ? {} : JSON.parse(text)) as Body,
-    etag: response.headers.get('etag'),
-  };
+  const answer = await requestJson<Body>(method, `${origin}${path}`, body, headers);
+  return { status: answer.status, body: answer.body, etag: answer.headers.get('etag') };
 }
 
 /** The parts of a study that the tests look at (docs/reference; design of the REST study). */

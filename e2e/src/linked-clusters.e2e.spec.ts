@@ -3,11 +3,10 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { openRawAssociation } from '@isthmus/testing';
+import { eventually, metaOf, openRawAssociation } from '@isthmus/testing';
+import { missingTool, runTool, startStoreScp, type StoreScp } from '@isthmus/testing/dcmtk';
 import { presentationStateFor } from '@isthmus/testing/synthetic';
 import { call, changeLink, getStudy, setReportStatus } from './api.ts';
-import { dcmtk, dcmtkMissing, metaOf, startStoreScp, type StoreScp } from './dcmtk.ts';
-import { eventually } from './eventually.ts';
 import { dataSetsOf, studiesOnDisk, studyUidsOf } from './studies.ts';
 import { startSystem, type SystemUnderTest } from './system-under-test.ts';
 
@@ -17,7 +16,7 @@ function assertSameObjects(received: ReadonlyMap<string, Buffer>, sent: Readonly
   for (const [uid, bytes] of sent) assert.ok(received.get(uid)!.equals(bytes), `data set of ${uid} differs`);
 }
 
-describe('three linked clusters', { skip: dcmtkMissing() }, () => {
+describe('three linked clusters', { skip: missingTool('storescu') }, () => {
   let system: SystemUnderTest;
   let workstation: StoreScp;
   const [first, second] = studiesOnDisk();
@@ -26,15 +25,14 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
   const south = () => system.cluster('south');
   const address = (id: string): string[] => ['127.0.0.1', String(system.cluster(id).dicom.port)];
   const moveStudy = (from: string, destination: string, uid: string) =>
-    dcmtk(
-      'movescu',
+    runTool('movescu', [
       ...['-v', '-S', '-aec', system.cluster(from).aeTitle, '-aem', destination],
       ...['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${uid}`, ...address(from)],
-    );
+    ]);
 
   before(async () => {
     system = await startSystem({ clusters: 3 });
-    workstation = await startStoreScp('READER1');
+    workstation = await startStoreScp(undefined, { aeTitle: 'READER1' });
   });
   after(async () => {
     await workstation?.stop();
@@ -43,38 +41,41 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
 
   it('answers C-ECHO at every cluster', async () => {
     for (const { id, aeTitle } of system.clusters) {
-      assert.equal((await dcmtk('echoscu', '-aec', aeTitle, ...address(id))).code, 0, id);
+      assert.equal((await runTool('echoscu', ['-aec', aeTitle, ...address(id)])).code, 0, id);
     }
   });
 
   it('[Q1] finds at SOUTH, once, a study that was stored at NORTH', async () => {
-    const stored = await dcmtk('storescu', '-aec', 'NORTH', ...address('north'), ...first!.files);
+    const stored = await runTool('storescu', ['-aec', 'NORTH', ...address('north'), ...first!.files]);
     assert.equal(stored.code, 0, stored.output);
-    await eventually('SOUTH and EAST find it', 15_000, async () => {
-      for (const id of ['south', 'east']) {
-        const keys = [
-          '-k',
-          'QueryRetrieveLevel=STUDY',
-          '-k',
-          `StudyInstanceUID=${studyUid}`,
-          '-k',
-          'RetrieveAETitle',
-        ];
-        const { output } = await dcmtk(
-          'findscu',
-          '-v',
-          '-S',
-          '-aec',
-          id.toUpperCase(),
-          ...keys,
-          ...address(id),
-        );
-        assert.equal(output.split('(Pending)').length - 1, 1, `${id}: ${output}`);
-        // The home edge is where a station retrieves from, wherever the study lives.
-        assert.match(output, new RegExp(`\\(0008,0054\\) AE \\[${id.toUpperCase()}`));
-      }
-      return true;
-    });
+    await eventually(
+      'SOUTH and EAST find it',
+      async () => {
+        for (const id of ['south', 'east']) {
+          const keys = [
+            '-k',
+            'QueryRetrieveLevel=STUDY',
+            '-k',
+            `StudyInstanceUID=${studyUid}`,
+            '-k',
+            'RetrieveAETitle',
+          ];
+          const { output } = await runTool('findscu', [
+            '-v',
+            '-S',
+            '-aec',
+            id.toUpperCase(),
+            ...keys,
+            ...address(id),
+          ]);
+          assert.equal(output.split('(Pending)').length - 1, 1, `${id}: ${output}`);
+          // The home edge is where a station retrieves from, wherever the study lives.
+          assert.match(output, new RegExp(`\\(0008,0054\\) AE \\[${id.toUpperCase()}`));
+        }
+        return true;
+      },
+      { timeoutMs: 15_000 },
+    );
   });
 
   it('[R1] [R6] delivers it from SOUTH to a third AE, byte for byte as NORTH got it', async () => {
@@ -85,12 +86,12 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     });
     assert.equal(added.status, 201, JSON.stringify(added.body));
     // What the same storescu delivers to storescp +B is the measure: DCMTK re-encodes some files before it sends them.
-    const measure = await startStoreScp('MEASURE');
+    const measure = await startStoreScp(undefined, { aeTitle: 'MEASURE' });
     try {
-      await dcmtk('storescu', '-aec', 'MEASURE', '127.0.0.1', String(measure.port), ...first!.files);
+      await runTool('storescu', ['-aec', 'MEASURE', '127.0.0.1', String(measure.port), ...first!.files]);
       const moved = await moveStudy('south', 'READER1', studyUid);
       assert.equal(moved.code, 0, moved.output);
-      assertSameObjects(workstation.dataSets(), measure.dataSets());
+      assertSameObjects(await workstation.dataSets(), await measure.dataSets());
     } finally {
       await measure.stop();
     }
@@ -109,34 +110,42 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
       assert.equal(await association.store({ ...meta, dataSet: file.subarray(meta.dataSetOffset) }), 0);
       await association.release();
     }
-    const reader = await startStoreScp('READER2');
+    const reader = await startStoreScp(undefined, { aeTitle: 'READER2' });
     try {
       await call(south().http, 'PUT', '/api/v1/stations/READER2', {
         host: '127.0.0.1',
         port: reader.port,
         kind: 'workstation',
       });
-      await eventually('SOUTH delivers them', 15_000, async () => {
-        assert.equal((await moveStudy('south', 'READER2', studyUidsOf(files)[0]!)).code, 0);
-        assertSameObjects(reader.dataSets(), dataSetsOf(files));
-        return true;
-      });
+      await eventually(
+        'SOUTH delivers them',
+        async () => {
+          assert.equal((await moveStudy('south', 'READER2', studyUidsOf(files)[0]!)).code, 0);
+          assertSameObjects(await reader.dataSets(), dataSetsOf(files));
+          return true;
+        },
+        { timeoutMs: 15_000 },
+      );
     } finally {
       await reader.stop();
     }
   });
 
   it('[U3] makes SOUTH a holder of what it retrieved, known at NORTH', async () => {
-    await eventually('both are holders', 15_000, async () => {
-      for (const cluster of [north(), south()]) {
-        const { body } = await getStudy(cluster.http, studyUid);
-        assert.deepEqual(body.holders.map((holder) => [holder.cluster, holder.complete]).sort(), [
-          ['north', true],
-          ['south', true],
-        ]);
-      }
-      return true;
-    });
+    await eventually(
+      'both are holders',
+      async () => {
+        for (const cluster of [north(), south()]) {
+          const { body } = await getStudy(cluster.http, studyUid);
+          assert.deepEqual(body.holders.map((holder) => [holder.cluster, holder.complete]).sort(), [
+            ['north', true],
+            ['south', true],
+          ]);
+        }
+        return true;
+      },
+      { timeoutMs: 15_000 },
+    );
   });
 
   it('[L2] [U1] carries a report status to the other holder while queries over the link are off', async () => {
@@ -149,20 +158,28 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
       assert.equal(changed.status, 200, JSON.stringify(changed.body));
     }
     assert.equal((await setReportStatus(north().http, studyUid, 'APPROVED', { by: 'dr-north' })).status, 200);
-    await eventually('APPROVED at SOUTH', 5_000, async () => {
-      return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
-    });
+    await eventually(
+      'APPROVED at SOUTH',
+      async () => {
+        return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
+      },
+      { timeoutMs: 5_000 },
+    );
     const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${studyUid}`, '-k', '4008,0212'];
-    const { output } = await dcmtk('findscu', '-v', '-S', '-aec', 'SOUTH', ...keys, ...address('south'));
+    const { output } = await runTool('findscu', ['-v', '-S', '-aec', 'SOUTH', ...keys, ...address('south')]);
     assert.match(output, /\(4008,0212\) CS \[APPROVED/);
   });
 
   it('[U1] carries a reopened report back from SOUTH to NORTH', async () => {
     assert.equal((await setReportStatus(south().http, studyUid, 'DICTATED')).status, 409);
     assert.equal((await setReportStatus(south().http, studyUid, 'DICTATED', { reopen: true })).status, 200);
-    await eventually('DICTATED at NORTH', 5_000, async () => {
-      return (await getStudy(north().http, studyUid)).body.reportStatus === 'DICTATED';
-    });
+    await eventually(
+      'DICTATED at NORTH',
+      async () => {
+        return (await getStudy(north().http, studyUid)).body.reportStatus === 'DICTATED';
+      },
+      { timeoutMs: 5_000 },
+    );
   });
 
   it('[U2] [U3] carries a corrected name, a comment and the patient location', async () => {
@@ -172,16 +189,20 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
       patientLocation: 'WARD 7',
     });
     assert.equal(patched.status, 200, JSON.stringify(patched.body));
-    await eventually('all three at SOUTH', 5_000, async () => {
-      const { body } = await getStudy(south().http, studyUid);
-      assert.equal(body.patient.name, 'Corrected^Name');
-      assert.equal(body.patientLocation, 'WARD 7');
-      assert.deepEqual(
-        body.comments.map((comment) => comment.text),
-        ['compare with 2024'],
-      );
-      return true;
-    });
+    await eventually(
+      'all three at SOUTH',
+      async () => {
+        const { body } = await getStudy(south().http, studyUid);
+        assert.equal(body.patient.name, 'Corrected^Name');
+        assert.equal(body.patientLocation, 'WARD 7');
+        assert.deepEqual(
+          body.comments.map((comment) => comment.text),
+          ['compare with 2024'],
+        );
+        return true;
+      },
+      { timeoutMs: 5_000 },
+    );
   });
 
   it('[U4] brings a presentation state stored at SOUTH to NORTH without anybody asking', async () => {
@@ -192,11 +213,15 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     const path = join(mkdtempSync(join(tmpdir(), 'isthmus-gsps-')), 'gsps.dcm');
     writeFileSync(path, mark.file);
     const before = (await getStudy(north().http, studyUid)).body.instanceCount;
-    assert.equal((await dcmtk('storescu', '-aec', 'SOUTH', ...address('south'), path)).code, 0);
-    await eventually('the presentation state is at NORTH', 15_000, async () => {
-      return (await getStudy(north().http, studyUid)).body.instanceCount === before + 1;
-    });
-    const reader = await startStoreScp('READER3');
+    assert.equal((await runTool('storescu', ['-aec', 'SOUTH', ...address('south'), path])).code, 0);
+    await eventually(
+      'the presentation state is at NORTH',
+      async () => {
+        return (await getStudy(north().http, studyUid)).body.instanceCount === before + 1;
+      },
+      { timeoutMs: 15_000 },
+    );
+    const reader = await startStoreScp(undefined, { aeTitle: 'READER3' });
     try {
       await call(north().http, 'PUT', '/api/v1/stations/READER3', {
         host: '127.0.0.1',
@@ -204,7 +229,7 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
         kind: 'workstation',
       });
       assert.equal((await moveStudy('north', 'READER3', studyUid)).code, 0);
-      assert.ok(reader.dataSets().get(mark.sopInstanceUid)?.equals(mark.dataSet));
+      assert.ok((await reader.dataSets()).get(mark.sopInstanceUid)?.equals(mark.dataSet));
     } finally {
       await reader.stop();
     }
@@ -219,10 +244,14 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     const before = await getStudy(south().http, studyUid);
     const changed = await setReportStatus(north().http, studyUid, 'TRANSCRIBED', { reopen: true });
     assert.equal(changed.status, 200, JSON.stringify(changed.body));
-    await eventually('NORTH shows the update as waiting', 5_000, async () => {
-      const { body } = await call<{ items: unknown[] }>(north().http, 'GET', '/api/v1/updates?peer=south');
-      return body.items.length > 0;
-    });
+    await eventually(
+      'NORTH shows the update as waiting',
+      async () => {
+        const { body } = await call<{ items: unknown[] }>(north().http, 'GET', '/api/v1/updates?peer=south');
+        return body.items.length > 0;
+      },
+      { timeoutMs: 5_000 },
+    );
     // What SOUTH changes itself comes back to SOUTH's readers: its relay works, and has nothing from NORTH.
     const own = await call(south().http, 'PATCH', `/api/v1/studies/${studyUid}`, {
       patientLocation: 'WARD 8',
@@ -235,15 +264,19 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
 
     for (const peer of ['south', 'east'])
       assert.equal((await changeLink(north().http, peer, on)).status, 200);
-    await eventually('both have caught up', 15_000, async () => {
-      const [atNorth, atSouth] = [
-        await getStudy(north().http, studyUid),
-        await getStudy(south().http, studyUid),
-      ];
-      assert.equal(atSouth.body.reportStatus, 'TRANSCRIBED');
-      assert.equal(atNorth.body.patientLocation, 'WARD 8');
-      return true;
-    });
+    await eventually(
+      'both have caught up',
+      async () => {
+        const [atNorth, atSouth] = [
+          await getStudy(north().http, studyUid),
+          await getStudy(south().http, studyUid),
+        ];
+        assert.equal(atSouth.body.reportStatus, 'TRANSCRIBED');
+        assert.equal(atNorth.body.patientLocation, 'WARD 8');
+        return true;
+      },
+      { timeoutMs: 15_000 },
+    );
   });
 
   it('[L3] [U7] finds another way when one link takes no updates', async () => {
@@ -252,9 +285,13 @@ describe('three linked clusters', { skip: dcmtkMissing() }, () => {
     assert.equal((await changeLink(south().http, 'north', off)).status, 200);
     const changed = await setReportStatus(north().http, studyUid, 'APPROVED');
     assert.equal(changed.status, 200, JSON.stringify(changed.body));
-    await eventually('APPROVED at SOUTH, through EAST', 15_000, async () => {
-      return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
-    });
+    await eventually(
+      'APPROVED at SOUTH, through EAST',
+      async () => {
+        return (await getStudy(south().http, studyUid)).body.reportStatus === 'APPROVED';
+      },
+      { timeoutMs: 15_000 },
+    );
   });
 
   it('refuses what is wrong with a clear answer', async () => {

@@ -2,14 +2,21 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { dataPdu, openRawAssociation, pdu, statusOf, storeCommand } from '@isthmus/testing';
+import {
+  dataPdu,
+  dicomSamples,
+  metaOf,
+  openRawAssociation,
+  pdu,
+  statusOf,
+  storeCommand,
+} from '@isthmus/testing';
+import { missingTool, runTool } from '@isthmus/testing/dcmtk';
 import { syntheticStudy } from '@isthmus/testing/synthetic';
 import { call } from './api.ts';
-import { dcmtk, dcmtkMissing, metaOf } from './dcmtk.ts';
 import { startSystem, type SystemUnderTest } from './system-under-test.ts';
 
-const samples = process.env['DICOM_SAMPLES'];
-const malformed = samples === undefined ? undefined : join(samples, 'malformed');
+const malformed = dicomSamples === undefined ? undefined : join(dicomSamples, 'malformed');
 const secondaryCapture = '1.2.840.10008.5.1.4.1.1.7';
 /** PS3.7 Annex C.5.11: the SOP Instance UID is missing or not one. */
 const invalidObjectInstance = 0x0117;
@@ -40,7 +47,7 @@ function objectOf(file: Buffer): {
   };
 }
 
-describe('bad input at the edge', { skip: dcmtkMissing() }, () => {
+describe('bad input at the edge', { skip: missingTool('storescu') }, () => {
   let system: SystemUnderTest;
   before(async () => {
     system = await startSystem({ clusters: 2 });
@@ -65,7 +72,7 @@ describe('bad input at the edge', { skip: dcmtkMissing() }, () => {
   };
   const assertStillServing = async (): Promise<void> => {
     const { host, port } = system.cluster('north').dicom;
-    assert.equal((await dcmtk('echoscu', '-aec', 'NORTH', host, String(port))).code, 0);
+    assert.equal((await runTool('echoscu', ['-aec', 'NORTH', host, String(port)])).code, 0);
   };
 
   it('refuses a C-STORE without SOP Instance UID with 0117, and goes on with the next object of the association', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '@isthmus/testing';
 import { call } from './api.ts';
-import { eventually } from './eventually.ts';
 import { startSystem, type SystemUnderTest } from './system-under-test.ts';
 
 interface SearchBody {
@@ -42,34 +42,42 @@ describe('an order', () => {
   };
 
   it("[P1] [P5] brings the patient's three newest priors to the cluster that took it", async () => {
-    await eventually(
-      'all studies are known',
-      30_000,
-      async () => (await search('east', 'DEMO-1001')).length === 4,
-    );
+    await eventually('all studies are known', async () => (await search('east', 'DEMO-1001')).length === 4);
     assert.equal((await order('east', { accessionNumber: 'ORD-1' })).status, 201);
     assert.equal((await order('east', { accessionNumber: 'ORD-1' })).status, 200, 'the same order again');
-    await eventually('the priors are at EAST', 60_000, async () => {
-      // The fourth and oldest one, of 2024, stays where it is.
-      assert.deepEqual(await heldBy('east', 'east'), ['20251211', '20260506', '20261103']);
-      return true;
-    });
-    await eventually('one job, and it says that it is done', 15_000, async () => {
-      const { body } = await call<JobsBody>(system.cluster('east').http, 'GET', '/api/v1/prefetch-jobs');
-      assert.deepEqual(
-        body.items.map(({ state }) => state),
-        ['DONE'],
-      );
-      return true;
-    });
+    await eventually(
+      'the priors are at EAST',
+      async () => {
+        // The fourth and oldest one, of 2024, stays where it is.
+        assert.deepEqual(await heldBy('east', 'east'), ['20251211', '20260506', '20261103']);
+        return true;
+      },
+      { timeoutMs: 60_000 },
+    );
+    await eventually(
+      'one job, and it says that it is done',
+      async () => {
+        const { body } = await call<JobsBody>(system.cluster('east').http, 'GET', '/api/v1/prefetch-jobs');
+        assert.deepEqual(
+          body.items.map(({ state }) => state),
+          ['DONE'],
+        );
+        return true;
+      },
+      { timeoutMs: 15_000 },
+    );
   });
 
   it('[P1] brings them to another cluster when that one will read', async () => {
     assert.equal((await order('north', { accessionNumber: 'ORD-2', readAt: 'south' })).status, 201);
-    await eventually('the priors are at SOUTH', 60_000, async () => {
-      assert.deepEqual(await heldBy('south', 'south'), ['20240917', '20251211', '20260506', '20261103']);
-      return true;
-    });
+    await eventually(
+      'the priors are at SOUTH',
+      async () => {
+        assert.deepEqual(await heldBy('south', 'south'), ['20240917', '20251211', '20260506', '20261103']);
+        return true;
+      },
+      { timeoutMs: 60_000 },
+    );
   });
 
   it('refuses an order that lacks what makes it one, by the name of the field', async () => {

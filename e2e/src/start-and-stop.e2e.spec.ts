@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '@isthmus/testing';
 import { call, setReportStatus, getStudy } from './api.ts';
-import { eventually } from './eventually.ts';
 import { startSystem } from './system-under-test.ts';
 
 const main = fileURLToPath(new URL('../../deploy/local/src/main.ts', import.meta.url));
@@ -40,7 +40,7 @@ describe('npm start', () => {
     const dataDirectory = mkdtempSync(join(tmpdir(), 'isthmus-keep-'));
     try {
       const first = await startSystem({ clusters: 3, samples: true, dataDirectory });
-      const uid = await eventually('EAST finds all four studies of the patient', 30_000, async () => {
+      const uid = await eventually('EAST finds all four studies of the patient', async () => {
         const { body } = await searchAt(first.cluster('east').http);
         assert.equal(body.items.length, 4, JSON.stringify(body));
         return body.items.find((study) => study.holders[0]!.cluster === 'north')!.studyInstanceUid;
@@ -65,7 +65,7 @@ describe('npm start', () => {
     try {
       const pid = system.cluster('south').pids['dimse-edge']!;
       process.kill(pid, 'SIGKILL');
-      await eventually('it says so and runs again', 30_000, async () => {
+      await eventually('it says so and runs again', async () => {
         assert.match(system.output(), /south\/dimse-edge ended \(SIGKILL\)/);
         const now = system.cluster('south').pids['dimse-edge'];
         return now !== undefined && now !== pid;
@@ -84,7 +84,9 @@ describe('npm start', () => {
       pid: number;
     };
     process.kill(pid, 'SIGKILL');
-    await eventually('all its processes are gone', 15_000, () => processesOf(dataDirectory).length === 0);
+    await eventually('all its processes are gone', () => processesOf(dataDirectory).length === 0, {
+      timeoutMs: 15_000,
+    });
     await system.stop();
   });
 

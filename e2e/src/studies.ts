@@ -1,8 +1,8 @@
 import { existsSync, globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { dicomSamples, metaOf } from '@isthmus/testing';
 import { syntheticStudy } from '@isthmus/testing/synthetic';
-import { metaOf } from './dcmtk.ts';
 
 /** A study as files on disk, the way a modality's operator has it. */
 export interface StudyOnDisk {
@@ -12,7 +12,7 @@ export interface StudyOnDisk {
 
 /** Real studies of `$DICOM_SAMPLES/priors` when that is set, else invented ones; several patients and modalities. */
 export function studiesOnDisk(): readonly StudyOnDisk[] {
-  const samples = process.env['DICOM_SAMPLES'];
+  const samples = dicomSamples;
   if (samples !== undefined && existsSync(join(samples, 'priors'))) {
     return ['77654033/CR*/*', '77654033/CT2/*', '98892001/*/*', '98892003/*/*'].map((pattern) => ({
       name: pattern,

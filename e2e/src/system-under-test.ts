@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually } from './eventually.ts';
+import { eventually } from '@isthmus/testing';
 
 export interface ClusterAddress {
   readonly id: string;
@@ -60,10 +60,14 @@ export async function startSystem(options: {
   const status = (): Status =>
     JSON.parse(readFileSync(join(dataDirectory, 'isthmus.json'), 'utf8')) as Status;
   const gone = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  await eventually('the system is ready', 120_000, () => {
-    if (gone()) throw new Error(`it ended while starting:\n${printed}`);
-    return status().ready && (!options.samples || printed.includes('Ctrl-C'));
-  });
+  await eventually(
+    'the system is ready',
+    () => {
+      if (gone()) throw new Error(`it ended while starting:\n${printed}`);
+      return status().ready && (!options.samples || printed.includes('Ctrl-C'));
+    },
+    { timeoutMs: 120_000 },
+  );
 
   async function interrupt(): Promise<number> {
     const started = performance.now();
