@@ -1,6 +1,6 @@
 import { numberOf, stringOf, stringsOf, tags } from '@isthmus/dicom';
 import { lwwRegister } from '@isthmus/domain';
-import type { ClusterOutcome, Report, StudyComment } from '@isthmus/domain';
+import type { ClusterOutcome, Report, StudyComment, StudyView } from '@isthmus/domain';
 import { readLinkedFacts } from './linked-row.ts';
 import type { RowHolder } from './linked-row.ts';
 import { availabilityRank } from './merge-rows.ts';
@@ -8,38 +8,21 @@ import type { IdentityConflict, MergedRow } from './merge-rows.ts';
 import { holdersKnown, viewOf } from './rows.ts';
 import type { Here, StudyRecord } from './rows.ts';
 
-/** A study as every interface gives it. Text that nobody knows is ''. */
-export interface StudyBody {
+/** A study as every interface gives it: its state, and what only an index of objects knows. */
+export interface StudyBody extends Omit<StudyView, 'reportStatus' | 'reports' | 'comments' | 'holders'> {
   readonly studyInstanceUid: string;
-  readonly patient: {
-    readonly id: string;
-    readonly issuer: string;
-    readonly name: string;
-    readonly birthDate: string;
-    readonly sex: string;
-    readonly globalId: string;
-  };
-  readonly accessionNumber: string;
-  readonly studyDate: string;
-  readonly studyTime: string;
-  readonly studyDescription: string;
-  readonly studyId: string;
-  readonly referringPhysicianName: string;
   readonly modalities: readonly string[];
   readonly instanceCount: number;
+  /** As its row says it, when another cluster answered; so are reports and comments. */
   readonly reportStatus: string;
   readonly reports: readonly Partial<Report>[];
   readonly objectsSinceApproval: boolean;
-  readonly studyStatus: string;
   readonly verification: { readonly state: string; readonly by: string | null; readonly at: string | null };
   readonly specialty: string | null;
   readonly bodyPart: string | null;
-  readonly patientLocation: string;
   readonly comments: readonly Partial<StudyComment>[];
-  readonly homeCluster: string | null;
   readonly claim: null;
   readonly holders: readonly HolderBody[];
-  readonly stateAsOf: string | null;
   readonly stale: boolean;
 }
 
@@ -72,29 +55,16 @@ export function studyOfRecord(record: StudyRecord, here: Here, stale: boolean): 
   const view = viewOf(record);
   const scopes = new Map(view.holders.map((holder) => [holder.cluster, holder.scope]));
   return {
+    ...view,
     studyInstanceUid: record.studyInstanceUid,
-    patient: view.patient,
-    accessionNumber: view.accessionNumber,
-    studyDate: view.studyDate,
-    studyTime: view.studyTime,
-    studyDescription: view.studyDescription,
-    studyId: view.studyId,
-    referringPhysicianName: view.referringPhysicianName,
     modalities: record.modalities,
     instanceCount: record.instanceCount,
-    reportStatus: view.reportStatus,
-    reports: view.reports,
     objectsSinceApproval: lwwRegister(record.registers, 'objectsSinceApproval')?.value === true,
-    studyStatus: view.studyStatus,
     verification: notVerified,
     specialty: null,
     bodyPart: null,
-    patientLocation: view.patientLocation,
-    comments: view.comments,
-    homeCluster: view.homeCluster,
     claim: null,
     holders: holdersKnown(record, view, here).map((holder) => holderBody(holder, scopes.get(holder.cluster))),
-    stateAsOf: view.stateAsOf,
     stale,
   };
 }
