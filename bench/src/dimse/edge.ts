@@ -18,6 +18,9 @@ const cluster = 'bench';
 /** Of the histogram behind `nodejs_eventloop_lag_max_seconds`: an idle loop shows as so much. */
 const lagResolutionMs = 10;
 
+/** A workstation unless it says otherwise. */
+export type NamedStation = Pick<Station, 'aeTitle' | 'port'> & Partial<Pick<Station, 'kind' | 'cluster'>>;
+
 /** The service alone, as its own process, on a nats-server of its own. */
 export interface EdgeUnderTest extends Peer {
   readonly natsVersion: string;
@@ -26,9 +29,11 @@ export interface EdgeUnderTest extends Peer {
   /** Of the first process when there are several. */
   readonly pid: number;
   /** Tells the edge of a station, as config-store would. */
-  station(station: Pick<Station, 'aeTitle' | 'port'>): Promise<void>;
+  station(station: NamedStation): Promise<void>;
   /** Longest time that the event loop was held up since the call before, in ms. */
   lagMs(): Promise<number>;
+  /** What the first process tells at `/metrics`, in the text format of Prometheus. */
+  metrics(): Promise<string>;
   /** Answers `query.find` with so many rows and `query.locate` with what is in the log, in a process of its own. */
   federate(rows: number): Promise<void>;
 }
@@ -38,6 +43,10 @@ export interface EdgeOptions {
   readonly fsync: 'none' | 'group';
   /** Processes that share the DICOM port. */
   readonly edges?: number;
+  /** Directory of the objects, when it is not to be on the disk of the benchmark. */
+  readonly store?: string;
+  /** Settings that differ from those that the edge is shipped with. */
+  readonly settings?: { readonly [name: string]: string };
 }
 
 export async function startEdge(rig: Rig, options: EdgeOptions): Promise<EdgeUnderTest> {
@@ -47,7 +56,7 @@ export async function startEdge(rig: Rig, options: EdgeOptions): Promise<EdgeUnd
   const nats = await startNatsServer({ dataDir: join(directory, 'nats'), binary: binary.path, syncAlways });
   rig.atEnd('nats-server', () => nats.stop());
   const aeTitle = 'BENCH';
-  const store = join(directory, 'store');
+  const store = options.store ?? join(directory, 'store');
   const port = await freePort();
   const edges: RunningEdge[] = [];
   for (let edge = 0; edge < (options.edges ?? 1); edge++) {
@@ -69,6 +78,7 @@ export async function startEdge(rig: Rig, options: EdgeOptions): Promise<EdgeUnd
     empty: () => emptyObjects(store),
     station: (station) => configureStation(eventLog, station),
     lagMs: async () => Math.max(...(await Promise.all(edges.map(({ http }) => lagMsOf(http))))),
+    metrics: () => metricsOf(first.http),
     federate: (rows) => startFederator(rig, directory, nats.url, rows),
   };
 }
@@ -106,6 +116,7 @@ async function startEdgeProcess(
       OBJECT_STORE: at.store,
       ADMISSION: 'open-loopback',
       FSYNC: options.fsync,
+      ...options.settings,
     },
   });
   rig.atEnd('dimse-edge', () => program.stop());
@@ -131,17 +142,16 @@ function emptyObjects(store: string): void {
 
 let configurations = 0;
 
-async function configureStation(
-  eventLog: EventLog,
-  { aeTitle, port }: Pick<Station, 'aeTitle' | 'port'>,
-): Promise<void> {
+async function configureStation(eventLog: EventLog, station: NamedStation): Promise<void> {
   configurations += 1;
+  const { aeTitle, port, kind = 'workstation', cluster: itsCluster } = station;
   const value: Station = {
     aeTitle,
     host: '127.0.0.1',
     port,
     tls: false,
-    kind: 'workstation',
+    kind,
+    ...(itsCluster === undefined ? {} : { cluster: itsCluster }),
     archive: false,
     alsoSendsAs: [],
     keepsStatus: true,
@@ -167,9 +177,14 @@ async function configureStation(
   });
 }
 
+async function metricsOf(http: string): Promise<string> {
+  return (await fetch(`${http}/metrics`)).text();
+}
+
 async function lagMsOf(http: string): Promise<number> {
-  const text = await (await fetch(`${http}/metrics`)).text();
-  const line = text.split('\n').find((one) => one.startsWith('nodejs_eventloop_lag_max_seconds'));
+  const line = (await metricsOf(http))
+    .split('\n')
+    .find((one) => one.startsWith('nodejs_eventloop_lag_max_seconds'));
   if (line === undefined) throw new Error('dimse-edge tells no nodejs_eventloop_lag_max_seconds');
   return Math.max(0, Number(line.split(' ').at(-1)) * 1_000 - lagResolutionMs);
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, globSync, openSync, closeSync, readFileSync, readSync, statfsSync } from 'node:fs';
+import { createReadStream, globSync, openSync, closeSync, readSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { element, readFileMeta, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
@@ -9,6 +9,7 @@ import { sendLargeObject } from './large-sender.ts';
 import { makeObjects, studyInstanceUid } from './objects.ts';
 import { startStoreScp } from './peers.ts';
 import type { Peer } from './peers.ts';
+import { residentMib } from './process-state.ts';
 import { secondsOf } from './programs.ts';
 import { boundFinding } from './report.ts';
 import type { Rig } from './rig.ts';
@@ -98,11 +99,6 @@ async function watched(
   }
   const seconds = (performance.now() - from) / 1_000;
   return { seconds, growthMib: Math.max(most, residentMib(edge.pid)) - before, lagMs: await edge.lagMs() };
-}
-
-function residentMib(pid: number): number {
-  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1] ?? Number.NaN) / 1_024;
 }
 
 /** @throws {Error} The destination did not take it. */

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { findNatsServer } from '@isthmus/embedded';
+import { endurance } from './endurance.ts';
 import { find } from './find.ts';
 import { largeObject } from './large-object.ts';
 import { dimseBenchOptions, usage } from './options.ts';
@@ -23,6 +24,7 @@ const benchmarks: Readonly<Record<BenchmarkName, { run(rig: Rig): Promise<void>;
   'store-out': { run: storeOut, minutesMax: 1 },
   find: { run: find, minutesMax: 0.75 },
   'large-object': { run: largeObject, minutesMax: 1.5 },
+  endurance: { run: endurance, minutesMax: 2.5 },
 };
 
 /**

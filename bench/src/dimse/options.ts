@@ -1,6 +1,13 @@
 import { parseArgs } from 'node:util';
 
-export const benchmarkNames = ['store-in', 'store-small', 'store-out', 'find', 'large-object'] as const;
+export const benchmarkNames = [
+  'store-in',
+  'store-small',
+  'store-out',
+  'find',
+  'large-object',
+  'endurance',
+] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export interface DimseBenchOptions {
@@ -35,7 +42,7 @@ export function dimseBenchOptions(args: readonly string[]): DimseBenchOptions {
       runs: { type: 'string', default: '5' },
       only: { type: 'string', default: benchmarkNames.join(',') },
       edges: { type: 'string', default: '1' },
-      minutes: { type: 'string', default: '10' },
+      minutes: { type: 'string', default: '12' },
       quick: { type: 'boolean', default: false },
       directory: { type: 'string' },
       dry: { type: 'boolean', default: false },
