@@ -1,6 +1,6 @@
 import type { ChangeEvent } from './events.ts';
 import type { RegisterMap } from './registers.ts';
-import type { ReportStatus } from './reports.ts';
+import type { KnownObjects, ReportStatus } from './reports.ts';
 
 /** Sets a report's status (and details that belong to the step). */
 export interface ChangeReportStatus {
@@ -16,8 +16,14 @@ export interface ChangeReportStatus {
   readonly at?: string;
   readonly reportId?: string;
   readonly url?: string;
-  /** Lets the status go back: opens a new revision of the report. */
+  /** Lets the status go back: opens a new revision of the report. What was approved stays in view. */
   readonly reopen?: boolean;
+  /** Opens an addendum to an approved report, or takes it a step further; the report itself stays approved. */
+  readonly addendum?: boolean;
+  /** Takes the approvals back that are there: they are no longer shown. Opens a new revision. */
+  readonly retract?: boolean;
+  /** Why it is opened again, for people. */
+  readonly reason?: string;
 }
 
 /**
@@ -66,6 +72,8 @@ export interface AnnounceObjects {
   readonly studyInstanceUid: string;
   readonly count: number;
   readonly digest: string;
+  /** How many of them are images: no presentation states, key objects, reports, waveforms or documents. */
+  readonly images?: number;
 }
 
 /** Makes another holder the home: of claims, of verification, of what a third party says. */
@@ -103,6 +111,8 @@ export interface StudyState {
   readonly study: RegisterMap;
   /** By patient key; those of the study's patient, and of the one that it moves to, at least. */
   readonly patients: { readonly [patientKey: string]: RegisterMap };
+  /** The objects that this cluster knows of the study, announced or not: what an approval has seen. */
+  readonly objects?: KnownObjects;
 }
 
 export type RefusalCode = 'STUDY_UNKNOWN' | 'STATUS_WOULD_GO_BACK' | 'VALUE_INVALID';

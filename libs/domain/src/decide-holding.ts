@@ -68,9 +68,11 @@ export function announceObjects(
   context: DecideContext,
 ): Decision {
   if (!/^[0-9a-f]{64}$/.test(command.digest)) return refuse('VALUE_INVALID', 'not a SHA-256', '/digest');
-  const value = { count: command.count, digest: command.digest };
+  const { count, images } = command;
+  const value = { count, digest: command.digest, ...(images === undefined ? {} : { images }) };
   const present = lwwRegister(state.study, 'objects');
-  if (present && canonicalJson(present.value) === canonicalJson(value)) return { events: [] };
+  const announced = announcedObjects(state.study);
+  if (announced?.count === count && announced.digest === command.digest) return { events: [] };
   const writer = eventWriter(context, [present]);
   const registers: RegisterMap = { objects: writer.register(value, 1) };
   return {

@@ -86,13 +86,14 @@ export type { JsonValue, LwwRegister, MapRegister, MaxRegister, Register, Regist
 export {
   firstOpener,
   isReportStatus,
+  objectsSinceApproval,
   reportKey,
   reportStatuses,
   reportsOf,
   statusRank,
   studyReportStatus,
 } from './reports.ts';
-export type { Report, ReportEntry, ReportStatus } from './reports.ts';
+export type { Approval, KnownObjects, Report, ReportEntry, ReportStatus } from './reports.ts';
 export { requestSubjects } from './requests.ts';
 export type {
   ClusterOutcome,

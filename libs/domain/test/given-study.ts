@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import type {
   ChangeEvent,
+  ChangeReportStatus,
   Decision,
   DecideContext,
   InstanceStored,
+  KnownObjects,
   RecordHolding,
   RegisterMap,
+  ReportStatus,
   StudyCommand,
 } from '../src/index.ts';
 import { decide, headerRegisters, mergeRegisters, studyView } from '../src/index.ts';
@@ -43,6 +46,8 @@ export class StudyAt {
   patients: Record<string, RegisterMap> = {};
   clock = '';
   nowMs = 1_000_000;
+  /** What this cluster knows of the study's objects. */
+  objects: KnownObjects | undefined;
   private ids = 0;
 
   constructor(cluster: string) {
@@ -76,7 +81,11 @@ export class StudyAt {
     this.nowMs += 1;
     return decide(
       command,
-      { study: this.study, patients: this.patients },
+      {
+        study: this.study,
+        patients: this.patients,
+        ...(this.objects ? { objects: this.objects } : {}),
+      },
       {
         cluster: this.cluster,
         now: new Date(this.nowMs),
@@ -125,9 +134,6 @@ export function holding(changes: Partial<RecordHolding> = {}): RecordHolding {
   };
 }
 
-export function reportStatus(
-  status: 'NEW' | 'DICTATED' | 'TRANSCRIBED' | 'APPROVED' | 'UNKNOWN',
-  more: { reopen?: boolean; accessionNumber?: string; subStatus?: string; by?: string } = {},
-): StudyCommand {
+export function reportStatus(status: ReportStatus, more: Partial<ChangeReportStatus> = {}): StudyCommand {
   return { type: 'ChangeReportStatus', studyInstanceUid, status, ...more };
 }
