@@ -200,9 +200,9 @@ export class AcceptedAssociation implements ConnectionOwner {
     if (this.#stopping) this.stop();
   }
 
-  #reject(request: AssociateRequest, rejection: Rejection): void {
+  #reject(request: AssociateRequest, rejection: Rejection & { readonly why?: string }): void {
     if (this.#connection.isEnded) return;
-    const { result, source, reason } = rejection;
+    const { result, source, reason, why } = rejection;
     this.#options.onEvent({
       type: 'rejected',
       callingAeTitle: request.callingAeTitle,
@@ -211,6 +211,7 @@ export class AcceptedAssociation implements ConnectionOwner {
       result,
       source,
       reason,
+      ...(why !== undefined && { why }),
     });
     this.#connection.finish(encodeAssociateReject({ result, source, reason }), this.#limits.abortLingerMs);
   }

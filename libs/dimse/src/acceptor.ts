@@ -16,7 +16,7 @@ import type { DimseLimits } from './limits.ts';
 import { tooManyAssociations } from './negotiation.ts';
 import { Occupancy } from './occupancy.ts';
 import type { Place } from './occupancy.ts';
-import { bcp195, tlsFacts } from './tls.ts';
+import { bcp195, certificateRefusal, tlsFacts, withoutResumption } from './tls.ts';
 
 export interface AcceptAssociationsOptions {
   readonly host: string;
@@ -40,15 +40,20 @@ export interface AcceptAssociationsOptions {
   readonly handlers: AssociationHandlers;
   /**
    * Accepts TLS connections only, with these options on top of the profile `bcp195`. For mutual TLS give
-   * `requestCert`, `rejectUnauthorized` and `ca`.
+   * `requestCert`, `rejectUnauthorized` and `ca`. Sessions are not resumed.
    */
   readonly tls?: TlsOptions;
   readonly onEvent?: (event: AssociationEvent) => void;
+  /** Given to several acceptors, they share the places that its limits allow. Default: places of its own. */
+  readonly occupancy?: Occupancy;
 }
 
 export interface Acceptor {
   readonly address: { readonly host: string; readonly port: number };
-  /** Connections that are open now, those in a TLS handshake and those that are being refused included. */
+  /**
+   * Connections that are open now, those in a TLS handshake and those that are being refused included; of all
+   * acceptors that share the occupancy.
+   */
   readonly connections: number;
   /**
    * Takes other keys, certificates and authorities, for connections that come from now on; those that are
@@ -73,7 +78,8 @@ const stopGraceMs = 20_000;
  */
 export async function acceptAssociations(options: AcceptAssociationsOptions): Promise<Acceptor> {
   const limits = dimseLimits(options.limits);
-  const listening = new Listening({ ...options, limits, onEvent: guarded(options.onEvent) }, options.tls);
+  const accepting = { ...options, limits, onEvent: guarded(options.onEvent) };
+  const listening = new Listening(accepting, options.tls, options.occupancy ?? new Occupancy(limits));
   await listening.listen(options);
   return listening;
 }
@@ -86,21 +92,30 @@ class Listening implements Acceptor {
   readonly #server: Server;
   /** Takes over sockets of `#server`; does not listen itself. */
   readonly #tls: TlsServer | undefined;
+  readonly #needsCertificate: boolean = false;
   readonly #occupancy: Occupancy;
   readonly #places = new WeakMap<Socket, Place>();
   readonly #open = new Set<AcceptedAssociation>();
   readonly #handshakes = new Set<Socket>();
   #stopped: Promise<void> | undefined;
 
-  constructor(options: AcceptingOptions, tls: TlsOptions | undefined) {
+  constructor(options: AcceptingOptions, tls: TlsOptions | undefined, occupancy: Occupancy) {
     this.#options = options;
     this.#limits = options.limits;
-    this.#occupancy = new Occupancy(options.limits);
+    this.#occupancy = occupancy;
     // Without noDelay every answer waits for the peer's delayed acknowledgement: 40 ms per object.
     const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveInitialDelayMs };
     this.#server = createServer(tcp, (socket) => this.#connected(socket));
     if (tls === undefined) return;
-    this.#tls = createTlsServer({ ...bcp195, ...tls, handshakeTimeout: this.#limits.tlsHandshakeMs });
+    this.#needsCertificate = tls.requestCert === true && tls.rejectUnauthorized !== false;
+    this.#tls = createTlsServer({
+      ...bcp195,
+      ...tls,
+      ...withoutResumption,
+      handshakeTimeout: this.#limits.tlsHandshakeMs,
+      // Node would hang up without saying why.
+      rejectUnauthorized: false,
+    });
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
     this.#tls.on('tlsClientError', (error, socket) => this.#handshakeFailed(error, socket));
   }
@@ -127,7 +142,7 @@ class Listening implements Acceptor {
 
   reloadTls(options: SecureContextOptions): void {
     if (this.#tls === undefined) throw new Error('this acceptor does not use TLS');
-    const context = { ...bcp195, ...options };
+    const context = { ...bcp195, ...options, ...withoutResumption };
     // Tried first: a server whose context cannot be made would be left with half of it.
     createSecureContext(context);
     this.#tls.setSecureContext(context);
@@ -166,6 +181,11 @@ class Listening implements Acceptor {
     const place = raw && this.#places.get(raw);
     if (raw === undefined || place === undefined) {
       socket.destroy();
+      return;
+    }
+    const refusal = this.#needsCertificate ? certificateRefusal(socket) : undefined;
+    if (refusal !== undefined) {
+      this.#handshakeFailed(refusal, socket);
       return;
     }
     this.#handshakes.delete(raw);

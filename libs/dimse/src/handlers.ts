@@ -20,21 +20,25 @@ export interface AssociationInfo {
 /** A presentation context as the peer offers it. */
 export type OfferedContext = ProposedContext;
 
+/** What a certificate says of its owner. */
+export interface CertificateFacts {
+  /** `CN=…,O=…`; commas and backslashes in a value have a backslash before them. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** `DNS:pacs.example`, `IP Address:192.0.2.7` … */
+  readonly subjectAltNames: readonly string[];
+  /** Upper-case hexadecimal pairs with colons. */
+  readonly fingerprintSha256: string;
+  readonly validTo: Date;
+}
+
 /** What TLS says of a peer. A certificate is bound to a station by `admit`. */
 export interface TlsFacts {
   /** `TLSv1.2` or `TLSv1.3`. */
   readonly protocol: string;
   readonly cipherSuite: string;
   /** Missing when none was asked for or sent. */
-  readonly peerCertificate?: {
-    /** `CN=…,O=…` */
-    readonly subject: string;
-    readonly issuer: string;
-    /** `DNS:pacs.example`, `IP Address:192.0.2.7` … */
-    readonly subjectAltNames: readonly string[];
-    /** Upper-case hexadecimal pairs with colons. */
-    readonly fingerprintSha256: string;
-    readonly validTo: Date;
+  readonly peerCertificate?: CertificateFacts & {
     /** Its chain leads to an authority of ours. Always true with `rejectUnauthorized`. */
     readonly isTrusted: boolean;
   };
@@ -85,7 +89,14 @@ export type AdmitResult =
       /** Only for SOP classes that the peer proposed extended negotiation for. */
       readonly extendedNegotiations?: readonly ExtendedNegotiation[];
     }
-  | { readonly accept: false; readonly result: 1 | 2; readonly source: 1 | 2 | 3; readonly reason: number };
+  | {
+      readonly accept: false;
+      readonly result: 1 | 2;
+      readonly source: 1 | 2 | 3;
+      readonly reason: number;
+      /** For the log; the peer is not told. */
+      readonly why?: string;
+    };
 
 // ------------------------------------------------------------------------------------------------------
 // requests
@@ -274,6 +285,8 @@ export type AssociationEvent =
       readonly result: number;
       readonly source: number;
       readonly reason: number;
+      /** What `admit` said beside it. */
+      readonly why?: string;
     }
   /** Too many connections even to be told so. */
   | { readonly type: 'turned-away'; readonly remoteAddress: string }

@@ -23,6 +23,7 @@ export type {
   AssociationEvent,
   AssociationHandlers,
   AssociationInfo,
+  CertificateFacts,
   ContextRejection,
   EchoRequest,
   FindRequest,
@@ -49,6 +50,7 @@ export type {
 } from './handlers.ts';
 export { defaultLimits, dimseLimits } from './limits.ts';
 export type { DimseLimits } from './limits.ts';
+export { Occupancy } from './occupancy.ts';
 export type { CommonExtendedNegotiation, ExtendedNegotiation, RoleSelection, UserIdentity } from './pdu.ts';
 export { associationPool } from './pool.ts';
 export type { AssociationPool, AssociationPoolOptions } from './pool.ts';
@@ -68,4 +70,4 @@ export type {
 } from './outcomes.ts';
 export { defaultTimeouts, requestAssociation } from './requestor.ts';
 export type { ContextProposal, RequestAssociationOptions, RequestTimeouts } from './requestor.ts';
-export { bcp195 } from './tls.ts';
+export { bcp195, certificateFacts } from './tls.ts';

@@ -17,7 +17,14 @@ export interface Station {
   readonly aeTitle: string;
   readonly host: string;
   readonly port: number;
+  /** It is called by TLS, and comes by TLS alone. */
   readonly tls: boolean;
+  /**
+   * Certificates that it may show over TLS, each by SHA-256 fingerprint (`AB:CD:…`) or subject (`CN=CT1,O=Hospital`; see
+   * `isCertificateOf`). Several, so that one can follow the other. Without any, every trusted certificate that
+   * is no other station's will do.
+   */
+  readonly certificates?: readonly string[];
   readonly kind: StationKind;
   /** Cluster id, for `kind: "cluster"`. */
   readonly cluster?: string;
@@ -135,6 +142,51 @@ export function stationOfAeTitle(configuration: Configuration, aeTitle: string):
   for (const station of configuration.stations.values())
     if (station.alsoSendsAs.includes(aeTitle)) return station;
   return undefined;
+}
+
+/** Of a certificate, what a station can be bound to. */
+export interface CertificateName {
+  /** `CN=…,O=…`; a comma or backslash in a value has a backslash before it. */
+  readonly subject: string;
+  /** SHA-256, upper-case hexadecimal pairs with colons. */
+  readonly fingerprintSha256: string;
+}
+
+/**
+ * Whether a certificate is one that the station may show: by its fingerprint, or by a subject all of whose
+ * attributes it has, in any order. That its chain is trusted is not looked at here.
+ */
+export function isCertificateOf(station: Station, certificate: CertificateName): boolean {
+  const shown = new Set(attributesOf(certificate.subject));
+  return (station.certificates ?? []).some((one) => {
+    if (!one.includes('=')) return one.toUpperCase() === certificate.fingerprintSha256;
+    return attributesOf(one).every((attribute) => shown.has(attribute));
+  });
+}
+
+/**
+ * Why a station may not show a certificate, for the log; `undefined` when it may. A station without certificates of
+ * its own may show any but those that are bound to another.
+ */
+export function certificateMismatch(
+  configuration: Configuration,
+  station: Station,
+  certificate: CertificateName,
+): string | undefined {
+  if (isCertificateOf(station, certificate)) return undefined;
+  const shown = `certificate ${certificate.subject} (SHA-256 ${certificate.fingerprintSha256})`;
+  if ((station.certificates ?? []).length > 0) return `${shown} is none of station ${station.aeTitle}`;
+  for (const other of configuration.stations.values()) {
+    if (isCertificateOf(other, certificate)) {
+      return `${shown} is that of station ${other.aeTitle}, not of ${station.aeTitle}`;
+    }
+  }
+  return undefined;
+}
+
+/** `CN=CT1`, `O=Hospital` … of a subject. */
+function attributesOf(subject: string): string[] {
+  return subject.match(/(?:\\.|[^,\\])+/g) ?? [];
 }
 
 /** Peer name (cluster id or AE title) of the link that governs traffic with this station, if there is one. */

@@ -23,14 +23,17 @@ export type {
   TransferHome,
 } from './commands.ts';
 export {
+  certificateMismatch,
   emptyConfiguration,
   evolveConfiguration,
+  isCertificateOf,
   linkAllows,
   linkOfStation,
   stationOfAeTitle,
   stationOfPeer,
 } from './configuration.ts';
 export type {
+  CertificateName,
   ClusterConfiguration,
   Configuration,
   ConfigurationChange,

@@ -34,6 +34,19 @@ describe('cluster.yaml', () => {
     ]);
   });
 
+  it('[Q13] names certificates by fingerprint or subject, and says what is neither', () => {
+    const station = 'aeTitle: CT1, host: h, port: 104, kind: modality, tls: true';
+    const naming = (certificate: string) =>
+      faultsOf(`${cluster}stations: [{ ${station}, certificates: [${JSON.stringify(certificate)}] }]\n`);
+    const fingerprint = Array.from({ length: 32 }, () => 'aB').join(':');
+    for (const right of [fingerprint, 'CN=CT1', 'CN=CT 1,O=Acme\\, Inc.,2.5.4.5=7']) {
+      assert.deepEqual(naming(right), [], right);
+    }
+    for (const wrong of ['CT1', fingerprint.slice(3), 'CN=', 'CN=CT1,', 'CN=a\\b', `CN=\n`]) {
+      assert.equal(naming(wrong).length, 1, wrong);
+    }
+  });
+
   it('takes `off` for a word, as YAML 1.2 does, and says that a switch wants true or false', () => {
     assert.deepEqual(faultsOf(`${cluster}links: [{ peer: south, enabled: off }]\n`), [
       '/links/0/enabled: must be boolean',
@@ -48,7 +61,14 @@ describe('cluster.yaml', () => {
     const address = { host: 'h', port: 104 };
     const plain = { aeTitle: 'CT1', ...address, kind: 'modality' as const };
     assert.deepEqual(briefStation(stationOf(plain)), plain);
-    const odd = { ...plain, tls: true, archive: false, alsoSendsAs: ['CT2'], keepsStatus: true };
+    const odd = {
+      ...plain,
+      tls: true,
+      certificates: ['CN=CT1,O=Acme\\, Inc.'],
+      archive: false,
+      alsoSendsAs: ['CT2'],
+      keepsStatus: true,
+    };
     assert.deepEqual(stationOf(briefStation(stationOf(odd))), stationOf(odd));
     assert.deepEqual(briefLink(linkOf({ peer: 'south' }, false), false), { peer: 'south' });
     const half = { peer: 'south', enabled: false, updates: { in: true, out: false } };

@@ -15,13 +15,14 @@ export function clusterOf({ id, name, aeTitle, patientDomain }: ClusterInput): C
 /** A station with all its values. Fields that it does not have stay away. */
 export function stationOf(input: StationInput): Station {
   const { aeTitle, host, port, kind, cluster, stationName, institution, department, patientDomain } = input;
+  const certificates = input.certificates?.length ? input.certificates : undefined;
   return {
     aeTitle,
     host,
     port,
     tls: input.tls ?? false,
     kind,
-    ...defined({ cluster, stationName, institution, department, patientDomain }),
+    ...defined({ certificates, cluster, stationName, institution, department, patientDomain }),
     archive: input.archive ?? true,
     alsoSendsAs: input.alsoSendsAs ?? [],
     keepsStatus: input.keepsStatus ?? keepsStatusByDefault(kind),
@@ -46,13 +47,14 @@ export function linkOf(input: LinkInput, thirdParty: boolean): Link {
 
 /** A station as a person would write it: without what is the default. `stationOf` gives the whole back. */
 export function briefStation(station: Station): StationInput {
-  const { tls, archive, alsoSendsAs, keepsStatus, ...rest } = station;
+  const { tls, certificates, archive, alsoSendsAs, keepsStatus, ...rest } = station;
   const { aeTitle, host, port, kind, ...names } = rest;
   return {
     aeTitle,
     host,
     port,
     ...(tls ? { tls } : {}),
+    ...(certificates ? { certificates: [...certificates] } : {}),
     kind,
     ...names,
     ...(archive ? {} : { archive }),

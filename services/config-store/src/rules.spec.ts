@@ -53,6 +53,12 @@ describe('stations', () => {
     assert.equal(refused({ kind: 'cluster', cluster: 'east' }), undefined);
   });
 
+  it('[Q13] have certificates only where they come by TLS alone', () => {
+    assert.equal(refused({ certificates: ['CN=NEW'] }), 'CERTIFICATES_WITHOUT_TLS /certificates');
+    assert.equal(refused({ certificates: ['CN=NEW'], tls: true }), undefined);
+    assert.equal(refused({ certificates: [] }), undefined);
+  });
+
   it('stay as they are while a link needs them', () => {
     const moved = stationOf({ aeTitle: 'SOUTH', ...address, kind: 'third-party' });
     assert.equal(codeOf(refuseStation(now, 'north', moved)), 'STATION_HAS_LINK /kind');

@@ -34,7 +34,20 @@ export function refuseCluster(
 
 export function refuseStation(configuration: Configuration, id: string, value: Station): Refusal | undefined {
   return (
-    refuseAeTitles(configuration, value) ?? refuseKind(id, value) ?? refuseNeighbours(configuration, value)
+    refuseAeTitles(configuration, value) ??
+    refuseKind(id, value) ??
+    refuseCertificates(value) ??
+    refuseNeighbours(configuration, value)
+  );
+}
+
+/** A station that may come in the clear is bound to nothing. */
+function refuseCertificates({ certificates, tls }: Station): Refusal | undefined {
+  if (tls || certificates === undefined) return undefined;
+  return wrong(
+    '/certificates',
+    'CERTIFICATES_WITHOUT_TLS',
+    'Certificates bind a station that comes by TLS alone: set tls to true.',
   );
 }
 

@@ -66,10 +66,33 @@ export const clusterBody = Type.Object(
   { additionalProperties: false },
 );
 
+/** As `openssl x509 -fingerprint -sha256` writes it. */
+const fingerprint = '(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}';
+/** RFC 4514, the part of it that subjects need: attributes with commas between, backslash before a comma in a value. */
+const attribute = '[A-Za-z0-9][A-Za-z0-9.]*=(?:[^,\\\\\\u0000-\\u001f]|\\\\[,\\\\])+';
+const subject = `${attribute}(?:,${attribute})*`;
+
 const stationFields = {
   host: Type.String({ pattern: '^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$', description: 'Name or address' }),
   port: Type.Integer({ minimum: 1, maximum: 65535 }),
-  tls: Type.Optional(Type.Boolean({ default: false })),
+  tls: Type.Optional(
+    Type.Boolean({ default: false, description: 'It is called by TLS, and may come by TLS alone' }),
+  ),
+  certificates: Type.Optional(
+    Type.Array(
+      Type.String({
+        pattern: `^(?:${fingerprint}|${subject})$`,
+        maxLength: 1024,
+        description: 'SHA-256 fingerprint (AB:CD:…), or attributes of the subject (CN=CT1,O=Hospital)',
+      }),
+      {
+        maxItems: 8,
+        uniqueItems: true,
+        description:
+          'The only certificates that it may show over TLS; without any, each that is trusted and no other’s',
+      },
+    ),
+  ),
   kind: Type.Enum(['modality', 'workstation', 'cluster', 'third-party', 'ris-gateway']),
   cluster: Type.Optional(clusterIdSchema),
   stationName: Type.Optional(label('Station Name (0008,1010)')),

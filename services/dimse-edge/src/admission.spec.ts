@@ -85,11 +85,13 @@ describe('admission by stations', () => {
 
   it('refuses the same AE title from elsewhere, and unknown ones, as calling AE title not recognised', () => {
     const refused = { accept: false, result: 1, source: 1, reason: 3 };
-    assert.deepEqual(decide('stations', known, { remoteAddress: '10.0.0.6' }), refused);
-    assert.deepEqual(decide('stations', known, { callingAeTitle: 'CT2' }), refused);
+    const elsewhere = { ...refused, why: 'not from the address of this station' };
+    assert.deepEqual(decide('stations', known, { remoteAddress: '10.0.0.6' }), elsewhere);
+    const unknown = { ...refused, why: 'no station of this AE title' };
+    assert.deepEqual(decide('stations', known, { callingAeTitle: 'CT2' }), unknown);
     assert.deepEqual(
       decide('stations', known, { callingAeTitle: 'CT2', remoteAddress: '127.0.0.1' }),
-      refused,
+      unknown,
     );
   });
 
@@ -99,6 +101,61 @@ describe('admission by stations', () => {
     assert.equal(decide('stations', named, {}, []).accept, false);
     const local = configured(station('CT1', { host: 'localhost' }));
     assert.equal(decide('stations', local, { remoteAddress: '::1' }).accept, true);
+  });
+});
+
+describe('[Q13] admission by TLS', () => {
+  const fingerprintOf = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
+  const shows = (subject: string, byte = 'AA') => ({
+    tls: {
+      protocol: 'TLSv1.3',
+      cipherSuite: 'TLS_AES_256_GCM_SHA384',
+      peerCertificate: {
+        subject,
+        issuer: 'CN=Hospital CA',
+        subjectAltNames: [],
+        fingerprintSha256: fingerprintOf(byte),
+        validTo: new Date('2030-01-01'),
+        isTrusted: true,
+      },
+    },
+  });
+  const withoutCertificate = { tls: { protocol: 'TLSv1.3', cipherSuite: 'TLS_AES_256_GCM_SHA384' } };
+  const why = (configuration: Configuration, more: Partial<AdmitRequest>) => {
+    const answer = decide('stations', configuration, more);
+    return answer.accept ? 'admitted' : answer.why;
+  };
+  const ct1 = station('CT1', { tls: true, certificates: ['CN=CT1', fingerprintOf('BB')] });
+  const plain = station('CT2');
+  const secured = station('CT3', { tls: true });
+  const all = configured(ct1, plain, secured);
+
+  it('lets a station in with one of its certificates, and with no other', () => {
+    assert.equal(why(all, shows('CN=CT1,O=Hospital')), 'admitted');
+    assert.equal(why(all, shows('CN=renewed', 'BB')), 'admitted');
+    assert.match(why(all, shows('CN=CT3,O=Hospital')) ?? '', /CN=CT3,O=Hospital .* none of station CT1/);
+    assert.match(why(all, withoutCertificate) ?? '', /showed none/);
+  });
+
+  it('does not take the certificate of one station for another, bound or not', () => {
+    for (const callingAeTitle of ['CT2', 'CT3']) {
+      assert.match(why(all, { ...shows('CN=CT1'), callingAeTitle }) ?? '', /is that of station CT1/);
+      assert.equal(why(all, { ...shows('CN=other'), callingAeTitle }), 'admitted');
+    }
+  });
+
+  it('lets a station with tls in by TLS alone; the others may come by it', () => {
+    assert.match(why(all, {}) ?? '', /by TLS alone/);
+    assert.match(why(all, { callingAeTitle: 'CT3' }) ?? '', /by TLS alone/);
+    assert.equal(why(all, { callingAeTitle: 'CT2' }), 'admitted');
+    assert.equal(why(all, { callingAeTitle: 'CT2', ...withoutCertificate }), 'admitted');
+  });
+
+  it('still looks at address and AE title, and does not open the loopback to who is known', () => {
+    assert.match(why(all, { ...shows('CN=CT1'), remoteAddress: '10.0.0.6' }) ?? '', /address/);
+    assert.match(why(all, { ...shows('CN=CT1'), callingAeTitle: 'CT9' }) ?? '', /AE title/);
+    const local = configured(station('CT1', { host: '127.0.0.1', tls: true }));
+    assert.equal(decide('open-loopback', local, { remoteAddress: '127.0.0.1' }).accept, false);
   });
 });
 

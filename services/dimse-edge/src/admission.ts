@@ -1,5 +1,5 @@
 import { transferSyntaxes, uids } from '@isthmus/dicom';
-import { stationOfAeTitle } from '@isthmus/domain';
+import { certificateMismatch, stationOfAeTitle } from '@isthmus/domain';
 import type { Configuration, Station } from '@isthmus/domain';
 import type { AdmitRequest, AdmitResult, AdmittedContext, OfferedContext } from '@isthmus/dimse';
 
@@ -65,6 +65,8 @@ export function dutyOf(sopClassUid: string): SopClassDuty {
  * - `stations`: the calling AE title is a configured station (or one it `alsoSendsAs`) and calls from its address.
  * - `open-loopback`: the same, and besides any AE title from a loopback address.
  *
+ * A station with `tls` comes by TLS alone, and shows one of its certificates (see `certificateMismatch`), whatever the mode.
+ *
  * Each storage context is accepted with the first transfer syntax offered, since objects are kept as sent; one that
  * PS3.6 does not know is passed over, since not even the UIDs of such an object could be read. The three private
  * classes are for stations of kind `cluster` alone, and C-GET for configured stations: as with C-MOVE, objects leave to
@@ -86,19 +88,37 @@ export function admit(
   const station = named && isAt(named, address, options.addressesOf) ? named : undefined;
   const open = options.mode === 'open-loopback' && isLoopback(address);
   if (!station && !open) {
-    return {
-      accept: false,
-      result: rejectedPermanent,
-      source: byServiceUser,
-      reason: callingAeTitleNotRecognised,
-    };
+    return rejected(named ? 'not from the address of this station' : 'no station of this AE title');
   }
+  const mismatch = station && tlsMismatch(request, station, options.configuration);
+  if (mismatch !== undefined) return rejected(mismatch);
   return {
     accept: true,
     isKnown: station !== undefined,
     contexts: request.contexts.map((context) => admitContext(context, station)),
     roles: request.roles.filter((role) => dutyOf(role.sopClassUid) === 'storage'),
   };
+}
+
+function rejected(why: string): AdmitResult & { readonly accept: false } {
+  return {
+    accept: false,
+    result: rejectedPermanent,
+    source: byServiceUser,
+    reason: callingAeTitleNotRecognised,
+    why,
+  };
+}
+
+/** Why a connection is not one that the station would make, by how it is secured. */
+function tlsMismatch(
+  { tls }: AdmitRequest,
+  station: Station,
+  configuration: Configuration,
+): string | undefined {
+  if (tls === undefined) return station.tls ? 'this station comes by TLS alone' : undefined;
+  if (tls.peerCertificate) return certificateMismatch(configuration, station, tls.peerCertificate);
+  return station.certificates?.length ? 'this station has certificates, and showed none' : undefined;
 }
 
 function admitContext(context: OfferedContext, station: Station | undefined): AdmittedContext {

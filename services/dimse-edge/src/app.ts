@@ -1,8 +1,8 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { implementationVersionName, uids } from '@isthmus/dicom';
-import { acceptAssociations, associationPool } from '@isthmus/dimse';
-import type { Acceptor, AssociationHandlers, AssociationPool } from '@isthmus/dimse';
+import { acceptAssociations, associationPool, dimseLimits, Occupancy } from '@isthmus/dimse';
+import type { Acceptor, AdmitRequest, AssociationHandlers, AssociationPool } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { readiness, sleep, startHttp, stopInOrder, watchConfiguration } from '@isthmus/service-kit';
@@ -32,6 +32,8 @@ import { createRetrieveJobs } from './retrieve-jobs.ts';
 import type { RetrieveJobs } from './retrieve-jobs.ts';
 import { createRetrieves } from './retrieve.ts';
 import { createSpool } from './spool.ts';
+import { openTls } from './tls.ts';
+import type { EdgeTls } from './tls.ts';
 import { turns } from './turns.ts';
 
 export { limitSettings } from './association-limits.ts';
@@ -42,6 +44,8 @@ export interface DimseEdge {
   /** `http://host:port` */
   readonly address: string;
   readonly dicomPort: number;
+  /** Undefined when no certificate is set. */
+  readonly dicomTlsPort: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -75,6 +79,13 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     await untilReady(watch, configurationWaitMs);
     watch.onChange(() => warnOfOtherAeTitle(watch, config, log));
     warnOfGreed(config, log);
+    const tls = await openTls(config, {
+      configuration: watch.current,
+      log,
+      onExpiry: metrics.certificateExpires,
+      now: () => new Date(),
+    });
+    started.push(['TLS files', () => tls?.stop()]);
     const durable = durability(config.FSYNC);
     started.push(['object store', () => durable.close()]);
     const pulls = createPulls(() => config.AE_TITLE);
@@ -95,6 +106,7 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       watch,
       pulls,
       announcedPulls,
+      tls,
     });
     started.push(['retrieve jobs', () => jobs.stop()]);
 
@@ -115,12 +127,12 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     });
     started.push(['http', () => http.stop()]);
     started.push(['requests', answerRequests(requestParts)]);
-    const acceptor = await acceptPeers(config, watch, handlers, log, metrics);
-    started.push(['associations', () => acceptor.stop({ graceMs: config.STOP_GRACE_MS })]);
+    const acceptors = await acceptPeers(config, watch, handlers, log, metrics, tls);
+    started.push(['associations', () => stopAll(acceptors, config.STOP_GRACE_MS)]);
 
-    const dicomPort = acceptor.address.port;
-    log.info({ aeTitle: config.AE_TITLE, dicomPort, http: http.url }, 'dimse-edge is up');
-    return { address: http.url, dicomPort, stop };
+    const [dicomPort, dicomTlsPort] = acceptors.map(({ address }) => address.port) as [number, number?];
+    log.info({ aeTitle: config.AE_TITLE, dicomPort, dicomTlsPort, http: http.url }, 'dimse-edge is up');
+    return { address: http.url, dicomPort, dicomTlsPort, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -144,6 +156,7 @@ function wire(
     watch,
     pulls,
     announcedPulls,
+    tls,
   }: {
     readonly store: ObjectStore;
     readonly pool: AssociationPool;
@@ -151,6 +164,7 @@ function wire(
     readonly watch: ConfigurationWatch;
     readonly pulls: Pulls;
     readonly announcedPulls: AnnouncedPulls;
+    readonly tls: EdgeTls | undefined;
   },
 ): { handlers: AssociationHandlers; jobs: RetrieveJobs; requestParts: RequestParts } {
   const cluster = config.ISTHMUS_CLUSTER;
@@ -168,6 +182,7 @@ function wire(
     metrics,
     log,
     now,
+    tls,
   };
   const spool = createSpool({
     directory: store.incoming,
@@ -198,27 +213,34 @@ function wire(
       move: delivering,
     }),
     jobs: createRetrieveJobs({ ...delivering, jobsMax: config.RETRIEVE_JOBS_MAX }),
-    requestParts: { ...delivering, outgoing: createOutgoing({ configuration, ourAeTitle, pool }) },
+    requestParts: { ...delivering, outgoing: createOutgoing({ configuration, ourAeTitle, pool, tls }) },
   };
 }
 
-function acceptPeers(
+/**
+ * Opens the DICOM port, and a second one for TLS when there is a certificate. They share the places: a peer gets no
+ * more associations by using both.
+ * @throws When a port is taken; neither is open then.
+ */
+async function acceptPeers(
   config: DimseEdgeConfig,
   watch: ConfigurationWatch,
   handlers: AssociationHandlers,
   log: Log,
   metrics: EdgeMetrics,
-): Promise<Acceptor> {
+  tls: EdgeTls | undefined,
+): Promise<readonly Acceptor[]> {
   const hosts = createHostAddresses();
-  return acceptAssociations({
+  const limits = dimseLimits(associationLimits(config));
+  const common = {
     host: config.DICOM_HOST,
-    port: config.DICOM_PORT,
     reusePort: config.DICOM_REUSE_PORT,
     aeTitles: [config.AE_TITLE],
     implementationClassUid: uids.IsthmusImplementationClass,
     implementationVersionName,
-    limits: associationLimits(config),
-    admit: async (request) => {
+    limits,
+    occupancy: new Occupancy(limits),
+    admit: async (request: AdmitRequest) => {
       const host = stationOfAeTitle(watch.current(), request.callingAeTitle)?.host;
       const addresses = host === undefined ? [] : await hosts.addressesOf(host);
       const known = { mode: config.ADMISSION, configuration: watch.current(), addressesOf: () => addresses };
@@ -226,7 +248,25 @@ function acceptPeers(
     },
     handlers,
     onEvent: associationEvents(log, metrics.associations),
-  });
+  };
+  const plain = await acceptAssociations({ ...common, port: config.DICOM_PORT });
+  if (tls === undefined) return [plain];
+  try {
+    const secured = await acceptAssociations({
+      ...common,
+      port: config.DICOM_TLS_PORT,
+      tls: tls.accepting(),
+    });
+    tls.onReload(() => secured.reloadTls(tls.accepting()));
+    return [plain, secured];
+  } catch (error) {
+    await plain.stop();
+    throw error;
+  }
+}
+
+function stopAll(acceptors: readonly Acceptor[], graceMs: number): Promise<unknown> {
+  return Promise.all(acceptors.map((one) => one.stop({ graceMs })));
 }
 
 /** The port answers to AE_TITLE alone; peers that are told another one would be refused. */

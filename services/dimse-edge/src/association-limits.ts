@@ -8,6 +8,7 @@ export const limitSettings = {
   associationsPerAddressMax: 'ASSOCIATIONS_PER_ADDRESS_MAX',
   unknownPerAddressMax: 'ASSOCIATIONS_UNKNOWN_PER_ADDRESS_MAX',
   associationsPerAeTitleMax: 'ASSOCIATIONS_PER_AE_TITLE_MAX',
+  tlsHandshakeMs: 'FIRST_PDU_TIMEOUT_MS',
   firstPduMs: 'FIRST_PDU_TIMEOUT_MS',
   idleMs: 'ASSOCIATION_IDLE_TIMEOUT_MS',
   betweenPdusMs: 'BETWEEN_PDUS_TIMEOUT_MS',

@@ -108,9 +108,9 @@ export function associationEvents(
         return log.debug(facts, 'association accepted');
       }
       case 'rejected': {
-        const { callingAeTitle: peer, calledAeTitle, remoteAddress, result, source, reason } = event;
+        const { callingAeTitle: peer, calledAeTitle, remoteAddress, result, source, reason, why } = event;
         return log.warn(
-          { peer, calledAeTitle, remoteAddress, result, source, reason },
+          { peer, calledAeTitle, remoteAddress, result, source, reason, why },
           'association rejected',
         );
       }

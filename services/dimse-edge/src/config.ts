@@ -20,6 +20,32 @@ export const dimseEdgeConfig = {
     about:
       'Other processes of this edge may listen on the DICOM port too; the kernel (Linux) deals out connections',
   }),
+  DICOM_TLS_PORT: integer({
+    default: 2762,
+    min: 0,
+    max: 65535,
+    about: 'Port that associations come in on by TLS, when the three files are set; 0 takes a free one',
+  }),
+  DICOM_TLS_KEY_FILE: text({ optional: true, about: 'Key of this cluster for DICOM over TLS, PEM' }),
+  DICOM_TLS_CERTIFICATE_FILE: text({
+    optional: true,
+    about: 'Its certificate, and the chain behind it, PEM; a new file is used without a restart',
+  }),
+  DICOM_TLS_AUTHORITIES_FILE: text({
+    optional: true,
+    about: 'Certificates of the authorities (or of single peers) whose certificates are believed, PEM',
+  }),
+  DICOM_TLS_CLIENT_CERTIFICATE: choice(['required', 'none'], {
+    default: 'required',
+    about: 'Whether who comes by TLS must have a certificate',
+  }),
+  DICOM_TLS_RELOAD_EVERY_MS: integer({
+    default: 10_000,
+    min: 20,
+    max: 3_600_000,
+    unit: 'ms',
+    about: 'Time between two looks at the three files',
+  }),
   OBJECT_STORE: text({ about: 'Directory that the objects are kept in; made when it is missing' }),
   OBJECT_STORE_FREE_MIN_MIB: integer({
     default: 64,
@@ -65,7 +91,8 @@ export const dimseEdgeConfig = {
     min: 100,
     max: 600_000,
     unit: 'ms',
-    about: 'From the connection of a peer to the last byte of its A-ASSOCIATE-RQ',
+    about:
+      'From the connection of a peer to the last byte of its A-ASSOCIATE-RQ; as much for a TLS handshake before it',
   }),
   ASSOCIATION_IDLE_TIMEOUT_MS: integer({
     default: 60_000,

@@ -34,15 +34,29 @@ export class StationUnknownError extends Error {
 }
 
 /**
- * The station wants TLS, which is not spoken yet. Nothing was sent: patient data never leave in the clear by accident.
+ * The station is to be called by TLS, and this edge has no certificate. Nothing was sent: patient data never leave in
+ * the clear by accident.
  */
-export class TlsNotSupportedError extends Error {
-  readonly code = 'TLS_NOT_SUPPORTED';
-  readonly remedy = 'Set tls to false for this station if its network is trusted.';
+export class TlsNotConfiguredError extends Error {
+  readonly code = 'TLS_NOT_CONFIGURED';
+  readonly remedy =
+    'Set the three DICOM_TLS_…_FILE, or tls to false for this station if its network is trusted.';
 
   constructor(aeTitle: string) {
-    super(`station ${JSON.stringify(aeTitle)} wants TLS, which is not supported yet`);
-    this.name = 'TlsNotSupportedError';
+    super(`station ${JSON.stringify(aeTitle)} wants TLS, for which this edge has no certificate`);
+    this.name = 'TlsNotConfiguredError';
+  }
+}
+
+/** Key, certificate and authorities do not make TLS. At the start the edge ends; later it goes on with those before. */
+export class TlsFilesError extends Error {
+  readonly code = 'TLS_FILES_UNUSABLE';
+  readonly remedy =
+    'Give all three files in PEM: a key, its certificate with the chain behind it, and the authorities to believe.';
+
+  constructor(what: string, cause?: unknown) {
+    super(`TLS: ${what}`, cause === undefined ? undefined : { cause });
+    this.name = 'TlsFilesError';
   }
 }
 

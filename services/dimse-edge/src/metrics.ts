@@ -12,6 +12,8 @@ export interface EdgeMetrics {
   /** DIMSE requests answered, by operation and class of status (success, warning, failure, cancel). */
   answered(operation: string, outcome: string): void;
   associations(open: number): void;
+  /** Our certificate for DICOM over TLS is valid until then. */
+  certificateExpires(validTo: Date): void;
 }
 
 /** One registry per service, served at `/metrics`. */
@@ -28,6 +30,11 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
   const sentBytes = counter('isthmus_object_bytes_sent_total', 'Bytes of files whose data set was sent', []);
   const answers = counter('isthmus_dimse_answers_total', 'DIMSE requests answered', ['operation', 'outcome']);
   const open = new Gauge({ name: 'isthmus_associations_open', help: 'Associations from peers', registers });
+  const expires = new Gauge({
+    name: 'isthmus_tls_certificate_expires_timestamp_seconds',
+    help: 'End of validity of the certificate for DICOM over TLS; 0 without one',
+    registers,
+  });
   return {
     registry,
     received: (outcome, bytes) => {
@@ -40,5 +47,6 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
     },
     answered: (operation, outcome) => answers.inc({ operation, outcome }),
     associations: (count) => open.set(count),
+    certificateExpires: (validTo) => expires.set(validTo.getTime() / 1_000),
   };
 }

@@ -1,6 +1,13 @@
-import type { AssociationPool, ContextProposal, RequestedAssociation, RequestTimeouts } from '@isthmus/dimse';
+import type {
+  AssociationPool,
+  ContextProposal,
+  RequestAssociationOptions,
+  RequestedAssociation,
+  RequestTimeouts,
+} from '@isthmus/dimse';
 import type { Configuration, Station } from '@isthmus/domain';
-import { StationUnknownError, TlsNotSupportedError } from './errors.ts';
+import { StationUnknownError, TlsNotConfiguredError } from './errors.ts';
+import type { EdgeTls } from './tls.ts';
 
 /** Associations to configured stations, kept open for a while and shared by short requests. */
 export interface Outgoing {
@@ -21,21 +28,30 @@ export function createOutgoing(parts: {
   readonly configuration: () => Configuration;
   readonly ourAeTitle: () => string;
   readonly pool: AssociationPool;
+  readonly tls: CallingTls;
 }): Outgoing {
   return {
     use: async (aeTitle, contexts, work, timeouts = {}) => {
       const station = parts.configuration().stations.get(aeTitle);
       if (!station || station.port === 0) throw new StationUnknownError(aeTitle);
       return parts.pool.use(
-        { ...addressOf(station), callingAeTitle: parts.ourAeTitle(), contexts, timeouts },
+        { ...addressOf(station, parts.tls), callingAeTitle: parts.ourAeTitle(), contexts, timeouts },
         (association) => work(association, station),
       );
     },
   };
 }
 
-/** Where a station is called. @throws {TlsNotSupportedError} */
-export function addressOf(station: Station): { host: string; port: number; calledAeTitle: string } {
-  if (station.tls) throw new TlsNotSupportedError(station.aeTitle);
-  return { host: station.host, port: station.port, calledAeTitle: station.aeTitle };
+/** Undefined when this edge has no certificate. */
+export type CallingTls = Pick<EdgeTls, 'calling'> | undefined;
+
+/** Where and how a station is called. @throws {TlsNotConfiguredError} */
+export function addressOf(
+  station: Station,
+  tls: CallingTls,
+): Pick<RequestAssociationOptions, 'host' | 'port' | 'calledAeTitle' | 'tls'> {
+  const address = { host: station.host, port: station.port, calledAeTitle: station.aeTitle };
+  if (!station.tls) return address;
+  if (tls === undefined) throw new TlsNotConfiguredError(station.aeTitle);
+  return { ...address, tls: tls.calling(station) };
 }

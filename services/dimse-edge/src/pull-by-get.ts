@@ -3,6 +3,7 @@ import { requestAssociation } from '@isthmus/dimse';
 import type { ContextProposal, RequestedAssociation, StoreAnswer, StoreRequest } from '@isthmus/dimse';
 import type { Station } from '@isthmus/domain';
 import { addressOf } from './outgoing.ts';
+import type { CallingTls } from './outgoing.ts';
 
 /** PS3.8 9.3.2.2: 128 contexts in all, one of which is for C-GET itself. */
 const storageContextsMax = 127;
@@ -28,9 +29,13 @@ const storageContexts: readonly ContextProposal[] = [...storageSopClasses]
   .map((sopClassUid) => ({ sopClassUid, transferSyntaxUids: storageTransferSyntaxes, role: 'scp' }));
 
 /** An association on which a peer can be asked by C-GET, and sends what it has. */
-export function requestGetAssociation(station: Station, ourAeTitle: string): Promise<RequestedAssociation> {
+export function requestGetAssociation(
+  station: Station,
+  ourAeTitle: string,
+  tls: CallingTls,
+): Promise<RequestedAssociation> {
   return requestAssociation({
-    ...addressOf(station),
+    ...addressOf(station, tls),
     callingAeTitle: ourAeTitle,
     contexts: [
       {

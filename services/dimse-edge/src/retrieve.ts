@@ -17,6 +17,7 @@ import type { AnnouncedPulls } from './announced-pulls.ts';
 import { hopsBlock } from './find-rows.ts';
 import type { ObjectStore } from './object-store.ts';
 import { addressOf } from './outgoing.ts';
+import type { CallingTls } from './outgoing.ts';
 import { requestGetAssociation, takeFrom } from './pull-by-get.ts';
 import type { Pulls } from './pulls.ts';
 import type { Turns } from './turns.ts';
@@ -36,6 +37,7 @@ export interface RetrieveParts {
   readonly pulls: Pulls;
   readonly announcedPulls: Pick<AnnouncedPulls, 'announce'>;
   readonly turns: Turns;
+  readonly tls: CallingTls;
   /** Stores an object that a peer sends on an association of ours. */
   readonly take: (request: StoreRequest) => Promise<StoreAnswer>;
   readonly log: Log;
@@ -262,7 +264,7 @@ async function pullFrom(
   try {
     takeBack = await parts.announcedPulls.announce(facts);
     association = await requestAssociation({
-      ...addressOf(station),
+      ...addressOf(station, parts.tls),
       callingAeTitle: parts.ourAeTitle(),
       contexts: [
         {
@@ -281,7 +283,7 @@ async function pullFrom(
     if (!moved.refused || signal.aborted) return moved;
     // The peer may not know where we are; on an association of ours it need not.
     await association.release().catch(() => {});
-    association = await requestGetAssociation(station, parts.ourAeTitle());
+    association = await requestGetAssociation(station, parts.ourAeTitle(), parts.tls);
     if (association.accepted(uids.StudyRootGet).length === 0) return moved;
     const got = await getAll(association, asking, takeFrom(station, parts.take));
     return got.refused ? { ...got, detail: `${moved.detail}; by C-GET: ${got.detail}` } : got;

@@ -6,6 +6,7 @@ import type { Log } from '@isthmus/service-kit';
 import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
 import { addressOf } from './outgoing.ts';
+import type { CallingTls } from './outgoing.ts';
 
 /** PS3.8 9.3.2.2: presentation context ids are the odd numbers from 1 to 255. */
 const contextsMax = 128;
@@ -31,6 +32,7 @@ export interface Sender {
 export interface SenderParts {
   readonly ourAeTitle: () => string;
   readonly store: ObjectStore;
+  readonly tls: CallingTls;
   readonly metrics: EdgeMetrics;
   readonly log: Log;
 }
@@ -132,7 +134,7 @@ class StationSender implements Sender {
     this.#proposed = wanted;
     try {
       this.#association = await requestAssociation({
-        ...addressOf(this.#destination),
+        ...addressOf(this.#destination, this.#parts.tls),
         callingAeTitle: this.#parts.ourAeTitle(),
         contexts: [...wanted.values()].map(({ sopClassUid, transferSyntaxUid }) => ({
           sopClassUid,

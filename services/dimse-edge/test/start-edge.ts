@@ -43,13 +43,15 @@ export async function startTestEdge(
     readonly cluster?: string;
     readonly settings?: { readonly [name: string]: string };
     readonly openFile?: (path: string) => Promise<FileHandle>;
+    /** Default: shown when LOG_LEVEL is info. */
+    readonly log?: Log;
   } = {},
 ): Promise<TestEdge> {
   const cluster = options.cluster ?? 'north';
   const aeTitle = cluster.toUpperCase();
   const nats = await testNats();
   const directory = await mkdtemp(join(tmpdir(), 'isthmus-edge-'));
-  const log = createLog({ service: 'dimse-edge', cluster, level: shownLogLevel });
+  const log = options.log ?? createLog({ service: 'dimse-edge', cluster, level: shownLogLevel });
   const eventLog = await connectEventLog({ servers: nats.url, cluster, service: 'dimse-edge', log });
   const federator = scriptFederator(eventLog);
   const config = readConfig(dimseEdgeConfig, {

@@ -1,3 +1,4 @@
+import type { Station } from '@isthmus/domain';
 import { openRawAssociation } from '@isthmus/testing';
 import type { TestObject } from './objects.ts';
 import type { TestEdge } from './start-edge.ts';
@@ -31,14 +32,18 @@ export async function storeAll(edge: TestEdge, objects: readonly TestObject[]): 
   await edge.federator.seen(objects.length);
 }
 
-/** Two edges that know and are linked to each other. */
-export async function linkEdges(one: TestEdge, other: TestEdge): Promise<void> {
+/** Two edges that know and are linked to each other. @param more - What is said of each station besides. */
+export async function linkEdges(
+  one: TestEdge,
+  other: TestEdge,
+  more: (there: TestEdge) => Partial<Station> = () => ({}),
+): Promise<void> {
   for (const [here, there] of [
     [one, other],
     [other, one],
   ] as const) {
     const { aeTitle, cluster } = there;
-    await here.station({ aeTitle, cluster, port: there.edge.dicomPort, kind: 'cluster' });
+    await here.station({ aeTitle, cluster, port: there.edge.dicomPort, kind: 'cluster', ...more(there) });
     await here.link({ peer: cluster });
   }
 }
