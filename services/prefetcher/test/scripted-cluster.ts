@@ -19,9 +19,11 @@ import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, newUuid, readConfig } from '@isthmus/service-kit';
 import type { Database } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import type { TestContextLike } from '@isthmus/testing';
+import { eventually, requestJson, testServers } from '@isthmus/testing';
+import type { JsonAnswer, TestContextLike } from '@isthmus/testing';
+import type { Static } from 'typebox';
 import { prefetcherConfig, startPrefetcher } from '../src/app.ts';
+import type { JobAnswer, JobList } from '../src/schemas.ts';
 import type { PrefetcherTables } from '../src/tables.ts';
 
 export const patient = { id: 'P1', issuer: 'NORTH' };
@@ -134,6 +136,10 @@ function rowOf(prior: ScriptedPrior): DataSetJson {
   };
 }
 
+/** A job of the prefetcher, and a list of them, as its schema says. */
+export type JobBody = Static<typeof JobAnswer>;
+export type JobListBody = Static<typeof JobList>;
+
 export interface RunningPrefetcher {
   readonly cluster: ScriptedCluster;
   readonly eventLog: EventLog;
@@ -145,13 +151,10 @@ export interface RunningPrefetcher {
     peer: string,
     switches?: { prefetching?: boolean; internalQueries?: boolean; enabled?: boolean },
   ): Promise<void>;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  get(path: string): Promise<any>;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  post(path: string, body: unknown): Promise<{ status: number; body: any }>;
+  get<Body>(path: string): Promise<JsonAnswer<Body>>;
+  post<Body>(path: string, body: unknown): Promise<JsonAnswer<Body>>;
   /** The job of an accession number once the condition holds. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  jobOnce(accessionNumber: string, condition: (job: any) => boolean): Promise<any>;
+  jobOnce(accessionNumber: string, condition: (job: JobBody) => boolean): Promise<JobBody>;
   stopService(): Promise<void>;
   startService(): Promise<void>;
 }
@@ -204,8 +207,7 @@ export async function startScripted(
     const data = { kind, name, value, version, author: 'test', reason: 'test' };
     await eventLog.append('STUDY', configSubject(kind, name), envelope('ConfigurationChanged', name, data));
   };
-  const get: RunningPrefetcher['get'] = async (path) =>
-    (await fetch(`${service?.address ?? ''}${path}`)).json();
+  const get: RunningPrefetcher['get'] = (path) => requestJson('GET', `${service?.address ?? ''}${path}`);
   return {
     cluster,
     eventLog,
@@ -243,27 +245,14 @@ export async function startScripted(
         prefetching: both(prefetching),
       });
     },
-    post: async (path, body) => {
-      const response = await fetch(`${service?.address ?? ''}${path}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      return { status: response.status, body: await response.json() };
-    },
-    jobOnce: async (accessionNumber, condition) => {
-      const deadline = performance.now() + 15_000;
-      for (;;) {
-        const { items } = await get('/api/v1/prefetch-jobs?limit=200');
-        const job = items.find(
-          (item: { trigger: { accessionNumber: string } }) =>
-            item.trigger.accessionNumber === accessionNumber,
-        );
+    post: (path, body) => requestJson('POST', `${service?.address ?? ''}${path}`, body),
+    jobOnce: (accessionNumber, condition) =>
+      eventually(`the job of ${accessionNumber}`, async () => {
+        const { items } = (await get<JobListBody>('/api/v1/prefetch-jobs?limit=200')).body;
+        const job = items.find(({ trigger }) => trigger.accessionNumber === accessionNumber);
         if (job && condition(job)) return job;
-        if (performance.now() > deadline) throw new Error(`not in time; the job is ${JSON.stringify(job)}`);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    },
+        throw new Error(`it is ${JSON.stringify(job)}`);
+      }),
   };
 }
 

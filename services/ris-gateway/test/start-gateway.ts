@@ -4,24 +4,28 @@ import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, readConfig } from '@isthmus/service-kit';
 import type { Database } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import type { TestContextLike, TestServers } from '@isthmus/testing';
+import { requestJson, testServers } from '@isthmus/testing';
+import type { JsonAnswer, TestContextLike, TestServers } from '@isthmus/testing';
 import { risGatewayConfig, startRisGateway } from '../src/app.ts';
 import type { RisGatewayTables } from '../src/tables.ts';
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly body: any;
+/** An order or a visit as the tests read it. */
+export interface RecordBody {
+  readonly accessionIssuer?: string;
+  readonly visitNumber: string;
+  readonly patient: { readonly issuer: string };
+  readonly location?: string;
+  readonly scheduledAt?: string;
+  readonly status: string;
+  readonly placedAt: string;
 }
 
 export interface RunningGateway {
   readonly servers: TestServers;
   readonly eventLog: EventLog;
+  post<Body = RecordBody>(path: string, body: unknown, key?: string): Promise<JsonAnswer<Body>>;
+  get<Body = RecordBody>(path: string): Promise<JsonAnswer<Body>>;
   readonly db: Database<RisGatewayTables>;
-  post(path: string, body: unknown, key?: string): Promise<Answer>;
-  get(path: string): Promise<Answer>;
   /** Stops the service and starts it again on the same servers. */
   restart(): Promise<void>;
 }
@@ -55,27 +59,18 @@ export async function startGateway(test: TestContextLike): Promise<RunningGatewa
     await db.destroy();
     await servers.stop();
   });
-  const read = async (response: Response): Promise<Answer> => ({
-    status: response.status,
-    headers: response.headers,
-    body: await response.json(),
-  });
   return {
     servers,
     eventLog,
     db,
-    post: async (path, body, key) =>
-      read(
-        await fetch(`${service.address}${path}`, {
-          method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            ...(key === undefined ? {} : { 'idempotency-key': key }),
-          },
-          body: JSON.stringify(body),
-        }),
+    post: (path, body, key) =>
+      requestJson(
+        'POST',
+        `${service.address}${path}`,
+        body,
+        key === undefined ? {} : { 'idempotency-key': key },
       ),
-    get: async (path) => read(await fetch(`${service.address}${path}`)),
+    get: (path) => requestJson('GET', `${service.address}${path}`),
     restart: async () => {
       await service.stop();
       service = await startRisGateway({ config, log, eventLog, db });
