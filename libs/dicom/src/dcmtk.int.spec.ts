@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { dataSets, layouts } from '../test/arbitraries.ts';
 import { samplesFolder } from '../test/config.ts';
-import { comparable, filesIn, load, unreadable } from '../test/samples.ts';
-import { decodeDataSet, encodeDataSet, fileMetaInformation, uids } from './index.ts';
+import { comparable, filesIn, load, sourceOf, unreadable } from '../test/samples.ts';
+import { compareContent, decodeDataSet, encodeDataSet, fileMetaInformation, uids } from './index.ts';
 import type { DataSetJson } from './index.ts';
 
 const missing =
@@ -59,3 +59,33 @@ test('what we write is read by DCMTK as we meant it', { skip: missing }, (t) => 
     { numRuns: 25, endOnFailure: true },
   );
 });
+
+test(
+  'what DCMTK writes in another encoding has the same content',
+  { skip: missing || (samples === undefined && 'DICOM_SAMPLES names no folder of real files') },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'isthmus-dicom-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const written = join(folder, 'written.dcm');
+    const encodings = [
+      ['+ti', '-e'],
+      ['+te', '+e', '+g'],
+      ['+tb', '-e'],
+      ['+td', '+e'],
+    ] as const;
+    let compared = 0;
+    for (const path of filesIn(samples!)) {
+      const name = relative(samples!, path);
+      if (name.includes('malformed') || unreadable[name] !== undefined) continue;
+      const encoding = encodings[compared % encodings.length]!;
+      // It does not decompress, and refuses what it cannot write in that encoding.
+      if (spawnSync('dcmconv', [...encoding, path, written]).status !== 0) continue;
+      const found = await compareContent(sourceOf(load(path)), sourceOf(load(written)), {
+        differencesMax: 9,
+      });
+      assert.deepEqual(found, [], `${name} ${encoding.join(' ')}`);
+      compared++;
+    }
+    assert.ok(compared > 30, `${compared} files compared`);
+  },
+);

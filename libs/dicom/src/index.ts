@@ -1,4 +1,6 @@
 export { isAeTitle } from './ae-title.ts';
+export { compareContent } from './compare-content.ts';
+export type { CompareOptions, ContentDifferences, ContentSource } from './compare-content.ts';
 export {
   binaryElement,
   binaryOf,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFileMeta, tags } from '../src/index.ts';
-import type { DataElement, DataSetJson } from '../src/index.ts';
+import type { ContentSource, DataElement, DataSetJson } from '../src/index.ts';
 
 export function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -15,6 +15,23 @@ export function load(path: string) {
   const bytes = readFileSync(path);
   const meta = readFileMeta(bytes);
   return { ...meta, bytes: bytes.subarray(meta.dataSetOffset) };
+}
+
+/** A data set that is read at most `stepBytes` at a time, into memory that is used again. */
+export function sourceOf(
+  { bytes, transferSyntaxUid }: { readonly bytes: Buffer; readonly transferSyntaxUid: string },
+  stepBytes = Infinity,
+): ContentSource {
+  let at = 0;
+  const memory = Buffer.alloc(512 * 1024);
+  return {
+    transferSyntaxUid,
+    read: async (bytesMax) => {
+      const count = bytes.copy(memory, 0, at, at + Math.min(bytesMax, stepBytes));
+      at += count;
+      return memory.subarray(0, count);
+    },
+  };
 }
 
 /** Samples that are cut off, or are no files of PS3.10, with the code of the error that says so. */
