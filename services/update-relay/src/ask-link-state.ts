@@ -14,7 +14,11 @@ const rowsMax = 4;
  * @throws When the peer cannot be reached, refuses, or answers what cannot be read; the message says which.
  */
 export async function askLinkState(
-  to: { readonly aeTitle: string; readonly eventLog: EventLog; readonly timeoutMs: number },
+  to: {
+    readonly aeTitle: string;
+    readonly eventLog: { readonly requests: Pick<EventLog['requests'], 'askStream'> };
+    readonly timeoutMs: number;
+  },
   message: LinkStateMessage,
   signal: AbortSignal,
 ): Promise<LinkStateMessage> {

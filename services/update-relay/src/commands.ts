@@ -12,6 +12,7 @@ import type { EventLog } from '@isthmus/event-log';
 import { derivedUuid, newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
 import { foldPatient, foldStudy, patientKeyOf } from './state.ts';
+import type { SubjectLog } from './state.ts';
 import { identityKey } from './store/rows.ts';
 import type { Folded, ReadableRows } from './store/rows.ts';
 import { columnText } from './tables.ts';
@@ -66,13 +67,15 @@ export interface Commands {
 export function createCommands(parts: {
   readonly cluster: string;
   readonly store: ReadableRows;
-  readonly eventLog: EventLog;
+  readonly eventLog: SubjectLog & Pick<EventLog, 'appendExpecting'>;
   readonly log: Log;
   readonly attemptsMax: number;
   readonly now?: () => Date;
+  readonly newId?: (nowMs: number) => string;
 }): Commands {
   const { cluster, store, eventLog, log, attemptsMax } = parts;
   const now = parts.now ?? (() => new Date());
+  const newId = parts.newId ?? newUuid;
   /** Last stamp that we made; registers bring their own, so that it need not outlive us. */
   let clock = '';
 
@@ -88,7 +91,7 @@ export function createCommands(parts: {
     const decision = decide(
       command,
       { study: state.study.registers, patients: registersOf(state.patients) },
-      contextOf(cluster, clock, now(), options),
+      contextOf({ cluster, clock, now: now(), newId }, options),
     );
     if ('refused' in decision) return decision;
     const events = decision.events.map((event) => withStableId(event, options.commandId));
@@ -132,7 +135,7 @@ export function createCommands(parts: {
       const whole = decide(
         command,
         { study: state.study.registers, patients: registersOf(state.patients) },
-        contextOf(cluster, clock, now(), options),
+        contextOf({ cluster, clock, now: now(), newId }, options),
       );
       if ('refused' in whole) return whole;
       const done = await executeOne(first, options);
@@ -160,7 +163,7 @@ interface FoldedFor {
   readonly patients: ReadonlyMap<string, Folded>;
 }
 
-async function foldFor(store: ReadableRows, eventLog: EventLog, command: StudyCommand): Promise<FoldedFor> {
+async function foldFor(store: ReadableRows, eventLog: SubjectLog, command: StudyCommand): Promise<FoldedFor> {
   const study = await foldStudy(store, eventLog, command.studyInstanceUid);
   const own = patientKeyOf(study.registers);
   const wanted = command.type === 'ChangeStudy' ? patientKeysOf(command, study.registers) : own ? [own] : [];
@@ -174,14 +177,23 @@ function registersOf(patients: ReadonlyMap<string, Folded>): { [key: string]: Re
   return Object.fromEntries([...patients].map(([key, folded]) => [key, folded.registers]));
 }
 
-function contextOf(cluster: string, clock: string, now: Date, options: CommandOptions): DecideContext {
+function contextOf(
+  at: {
+    readonly cluster: string;
+    readonly clock: string;
+    readonly now: Date;
+    readonly newId: (nowMs: number) => string;
+  },
+  options: CommandOptions,
+): DecideContext {
+  const { cluster, clock, now, newId } = at;
   const { commandId, seen, rank } = options;
   let ids = 0;
   return {
     cluster,
     now,
     clock,
-    newId: () => (commandId === undefined ? newUuid(now.getTime()) : derivedUuid(commandId, `id ${ids++}`)),
+    newId: () => (commandId === undefined ? newId(now.getTime()) : derivedUuid(commandId, `id ${ids++}`)),
     ...(isStamp(seen) ? { seen } : {}),
     ...(rank === undefined ? {} : { rank }),
     ...(commandId === undefined ? {} : { correlationid: commandId }),

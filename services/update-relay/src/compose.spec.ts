@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { changeEvent } from '../test/given-events.ts';
 import { compose } from './compose.ts';
-import { positionAfter } from './delivery.ts';
+import { positionAfter } from './delivery-step.ts';
 import { decodeLinkedUpdate } from './linked-update.ts';
 import type { Unit } from './outbox.ts';
 

@@ -1,5 +1,5 @@
 import { element, linkElements, privateBlock, privateCreator, readPrivate, tags } from '@isthmus/dicom';
-import { compareText } from '@isthmus/domain';
+import { compareText, stationOfPeer } from '@isthmus/domain';
 import type { Configuration, DataSetJson } from '@isthmus/domain';
 import { incarnationUid } from './linked-update.ts';
 
@@ -49,6 +49,13 @@ export function ownLinks(configuration: Configuration): Omit<LinkStateEntry, 've
     sendsTo: enabled.filter(({ updates }) => updates.out).map(({ peer }) => peer),
     takesFrom: enabled.filter(({ updates }) => updates.in).map(({ peer }) => peer),
   };
+}
+
+/** Ids of the clusters that an enabled link leads to. */
+export function clusterPeers(configuration: Configuration): string[] {
+  return [...configuration.links.values()]
+    .filter((link) => link.enabled && stationOfPeer(configuration, link.peer)?.kind === 'cluster')
+    .map((link) => link.peer);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ConfigurationWatch, Metrics } from '@isthmus/service-kit';
 import { Gauge } from 'prom-client';
 import type { Delivery } from './delivery.ts';
 import type { LinkState } from './link-state.ts';
-import { clusterPeers } from './link-state.ts';
+import { clusterPeers } from './link-map.ts';
 
 /**
  * Publishes, per peer, what an operator alarms on: reachable or not, how far behind, how often it failed in a

@@ -26,6 +26,7 @@ import type { Batch, BatchItem } from './batch.ts';
 import { changeOf } from './fold.ts';
 import { decodeLinkedUpdate } from './linked-update.ts';
 import { foldPatient, foldStudy } from './state.ts';
+import type { SubjectLog } from './state.ts';
 import { identityKey } from './store/rows.ts';
 import type { RelayStore } from './store/rows.ts';
 import { columnText } from './tables.ts';
@@ -33,9 +34,11 @@ import { columnText } from './tables.ts';
 export interface ReceiveParts {
   readonly cluster: string;
   readonly store: RelayStore;
-  readonly eventLog: EventLog;
+  readonly eventLog: SubjectLog & Pick<EventLog, 'appendAll'>;
   readonly configuration: () => Configuration;
   readonly log: Log;
+  readonly now?: () => Date;
+  readonly newId?: (nowMs: number) => string;
   /** A manifest brought objects that are not here. */
   onObjects(): void;
 }
@@ -206,7 +209,7 @@ interface StateMerger {
 
 /** Compares incoming states with ours, as they stand after everything before them in the batch. */
 function stateMerger(parts: ReceiveParts): StateMerger {
-  const { cluster, store, eventLog } = parts;
+  const { cluster, store, eventLog, now: clock = () => new Date(), newId = newUuid } = parts;
   const states = new Map<string, RegisterMap>();
   const pending = new Map<string, RegisterMap>();
   const current = async (aggregate: 'study' | 'patient', subject: string): Promise<RegisterMap> => {
@@ -235,9 +238,9 @@ function stateMerger(parts: ReceiveParts): StateMerger {
       const news = Object.fromEntries(
         Object.entries(after).filter(([name, value]) => before[name] !== value),
       );
-      const now = new Date();
+      const now = clock();
       const event: ChangeEvent = {
-        id: newUuid(now.getTime()),
+        id: newId(now.getTime()),
         type: 'StateMerged',
         source: `${cluster}/update-relay`,
         subject,

@@ -4,22 +4,25 @@ import type { EventLog } from '@isthmus/event-log';
 import { changeOf } from './fold.ts';
 import type { Folded, ReadableRows } from './store/rows.ts';
 
+/** What folding a subject to its end needs of the log. */
+export type SubjectLog = Pick<EventLog, 'lastOf' | 'readSubject'>;
+
 const nothing: Folded = { registers: {}, lastSequence: 0 };
 
 /**
  * A study as of the newest event of its subject: the projected row, and whatever the projection has not
  * folded yet.
  */
-export async function foldStudy(rows: ReadableRows, eventLog: EventLog, uid: string): Promise<Folded> {
+export async function foldStudy(rows: ReadableRows, eventLog: SubjectLog, uid: string): Promise<Folded> {
   return catchUp(eventLog, studySubject(uid), (await rows.studies([uid])).get(uid));
 }
 
 /** As `foldStudy`, for a patient. */
-export async function foldPatient(rows: ReadableRows, eventLog: EventLog, key: string): Promise<Folded> {
+export async function foldPatient(rows: ReadableRows, eventLog: SubjectLog, key: string): Promise<Folded> {
   return catchUp(eventLog, patientSubject(key), (await rows.patients([key])).get(key));
 }
 
-async function catchUp(eventLog: EventLog, subject: string, row: Folded = nothing): Promise<Folded> {
+async function catchUp(eventLog: SubjectLog, subject: string, row: Folded = nothing): Promise<Folded> {
   const last = await eventLog.lastOf('STUDY', subject);
   if (!last || last.sequence <= row.lastSequence) return row;
   let { registers, lastSequence } = row;
