@@ -115,16 +115,16 @@ describe('queries over linked clusters', () => {
     const { status, body } = await north.post('/api/v1/studies:search', { patientId: 'P1' });
     assert.equal(status, 200);
     const [newest, older] = body.items;
-    assert.equal(newest.studyInstanceUid, '2.1');
-    assert.equal(newest.reportStatus, 'APPROVED');
-    assert.equal(newest.patient.issuer, 'SOUTH', 'the same bare ID of another issuer stays another patient');
-    assert.equal(newest.instanceCount, 2);
-    assert.deepEqual(newest.bestLocation, { cluster: 'south', availability: 'NEARLINE' });
+    assert.equal(newest?.studyInstanceUid, '2.1');
+    assert.equal(newest?.reportStatus, 'APPROVED');
+    assert.equal(newest?.patient.issuer, 'SOUTH', 'the same bare ID of another issuer stays another patient');
+    assert.equal(newest?.instanceCount, 2);
+    assert.deepEqual(newest?.bestLocation, { cluster: 'south', availability: 'NEARLINE' });
     assert.deepEqual(
-      older.holders.map((one: { cluster: string }) => one.cluster),
+      older?.holders.map((one) => one.cluster),
       ['north', 'south'],
     );
-    assert.deepEqual(older.bestLocation, { cluster: 'north', availability: 'ONLINE' });
+    assert.deepEqual(older?.bestLocation, { cluster: 'north', availability: 'ONLINE' });
     assert.equal((await north.get('/api/v1/studies/2.1')).status, 404, 'local state only');
 
     const page = await north.post('/api/v1/studies:search', { patientId: 'P1', limit: 1 });
@@ -134,7 +134,7 @@ describe('queries over linked clusters', () => {
       cursor: page.body.nextCursor,
     });
     assert.deepEqual(
-      [page.body.items[0].studyInstanceUid, rest.body.items[0].studyInstanceUid],
+      [page.body.items[0]?.studyInstanceUid, rest.body.items[0]?.studyInstanceUid],
       ['2.1', '1.1'],
     );
     assert.equal(rest.body.nextCursor, null);
@@ -158,7 +158,7 @@ describe('queries over linked clusters', () => {
       'NORTH',
       'SOUTH',
     ]);
-    const qido = await north.get('/dicom-web/studies?PatientID=P1');
+    const qido = await north.get<DataSetJson[]>('/dicom-web/studies?PatientID=P1');
     assert.equal(qido.headers.get('content-type'), 'application/dicom+json');
     assert.deepEqual(uidsOf(qido.body).sort(), ['1.1', '2.1']);
   });
@@ -315,14 +315,14 @@ describe('queries over linked clusters', () => {
       reportStatus: 'NEW',
     });
     assert.deepEqual(
-      body.items.map((item: { studyInstanceUid: string }) => item.studyInstanceUid),
+      body.items.map((item) => item.studyInstanceUid),
       ['6.1'],
     );
-    assert.equal(body.items[0].reportStatus, 'UNKNOWN');
-    assert.equal(body.items[0].patient.issuer, 'CLINIC');
-    assert.deepEqual(body.items[0].bestLocation, { cluster: 'ORTHANC', availability: 'NEARLINE' });
-    const outcome = body.clusters.find(({ cluster }: { cluster: string }) => cluster === 'ORTHANC');
-    assert.deepEqual(outcome.keysNotApplied, ['00731001']);
+    assert.equal(body.items[0]?.reportStatus, 'UNKNOWN');
+    assert.equal(body.items[0]?.patient.issuer, 'CLINIC');
+    assert.deepEqual(body.items[0]?.bestLocation, { cluster: 'ORTHANC', availability: 'NEARLINE' });
+    const outcome = body.clusters.find(({ cluster }) => cluster === 'ORTHANC');
+    assert.deepEqual(outcome?.keysNotApplied, ['00731001']);
     assert.equal(Object.keys(sent).some(isPrivateTag), false);
     assert.equal(sent[tags.IssuerOfPatientID], undefined);
     assert.equal(sent[tags.InterpretationStatusID], undefined);
@@ -353,13 +353,10 @@ describe('queries over linked clusters', () => {
     const search = { patientId: 'P1', reportStatus: 'NEW' };
     const { body } = await north.post('/api/v1/studies:search', search);
     assert.deepEqual(
-      body.items.map((item: { studyInstanceUid: string; reportStatus: string }) => [
-        item.studyInstanceUid,
-        item.reportStatus,
-      ]),
+      body.items.map((item) => [item.studyInstanceUid, item.reportStatus]),
       [['6.1', 'UNKNOWN']],
     );
-    assert.deepEqual(body.clusters[1].keysNotApplied, ['00731001']);
+    assert.deepEqual(body.clusters[1]?.keysNotApplied, ['00731001']);
   });
 
   it('[Q14] lays the state known here over rows of a stale peer and filters them again', async (t) => {

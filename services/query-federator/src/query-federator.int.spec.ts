@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { element, stringOf, stringsOf, numberOf, tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
+import type { ProblemBody } from '@isthmus/testing';
 import { change, holder, instanceStored, jane, lww, reportStatus } from '../test/facts.ts';
 import { startFederator } from '../test/start-federator.ts';
 
@@ -152,7 +153,7 @@ describe('queries that this cluster answers alone', () => {
     assert.equal(rows.length, 10);
     assert.equal(outcomes[0]?.status, 'failed');
     assert.match(outcomes[0]?.detail ?? '', /more than 10 rows/);
-    const search = await north.post('/api/v1/studies:search', {});
+    const search = await north.post<ProblemBody>('/api/v1/studies:search', {});
     assert.equal(search.status, 422);
     assert.equal(search.body.code, 'QUERY_TOO_BROAD');
   });

@@ -16,22 +16,17 @@ import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog, IncomingRequest } from '@isthmus/event-log';
 import { connectPostgres, createLog, readConfig } from '@isthmus/service-kit';
 import type { Database } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import type { TestContextLike } from '@isthmus/testing';
+import { eventually, requestJson, testServers } from '@isthmus/testing';
+import type { JsonAnswer, PageBody, TestContextLike } from '@isthmus/testing';
 import { queryFederatorConfig, startQueryFederator } from '../src/app.ts';
+import type { SearchAnswer } from '../src/search.ts';
+import type { StudyBody } from '../src/study-body.ts';
 import type { Tables } from '../src/tables.ts';
 import { configured, subjectOf } from './facts.ts';
 
 export interface Found {
   readonly rows: readonly DataSetJson[];
   readonly outcomes: readonly ClusterOutcome[];
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly body: any;
 }
 
 export interface RunningFederator {
@@ -47,8 +42,8 @@ export interface RunningFederator {
   }>;
   /** Answers `dimse.find` in this cluster, in place of its edge. */
   answerPeers(handler: (request: IncomingRequest<DimseFindRequest>) => AsyncIterable<DimseFindAnswer>): void;
-  get(path: string): Promise<Answer>;
-  post(path: string, body?: unknown): Promise<Answer>;
+  get<Body = StudyBody>(path: string): Promise<JsonAnswer<Body>>;
+  post<Body = SearchAnswer>(path: string, body?: unknown): Promise<JsonAnswer<Body>>;
   stop(): Promise<void>;
 }
 
@@ -84,15 +79,7 @@ export async function startFederator(
     await db.destroy();
     await servers.stop();
   });
-  const read = async (response: Response): Promise<Answer> => {
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: text === '' ? undefined : JSON.parse(text),
-    };
-  };
-  const get = async (path: string): Promise<Answer> => read(await fetch(`${running.address}${path}`));
+  const get: RunningFederator['get'] = (path) => requestJson('GET', `${running.address}${path}`);
   const federator: RunningFederator = {
     cluster,
     eventLog,
@@ -106,28 +93,19 @@ export async function startFederator(
           subjectOf(event),
           event,
         );
-      await eventually(async () => {
-        const { items } = (await get('/api/v1/projections/query-federator')).body as {
-          items: { lag: number }[];
-        };
+      await eventually('both projections have them', async () => {
+        const { body } = await get<PageBody<{ lag: number }>>('/api/v1/projections/query-federator');
         assert.deepEqual(
-          items.map(({ lag }) => lag),
+          body.items.map(({ lag }) => lag),
           [0, 0],
         );
+        return true;
       });
     },
     find: (request, signal) => find(eventLog, request, signal),
     locate: (request) => locate(eventLog, request),
     answerPeers: (handler) => void eventLog.requests.answerStream(requestSubjects.dimseFind, handler),
-    post: async (path, body) =>
-      read(
-        await fetch(`${running.address}${path}`, {
-          method: 'POST',
-          ...(body === undefined
-            ? {}
-            : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-        }),
-      ),
+    post: (path, body) => requestJson('POST', `${running.address}${path}`, body),
   };
   const self = {
     id: cluster,
@@ -182,18 +160,4 @@ async function locate(
     instances.push(...answer.instances);
   }
   throw new Error('the answer ended without studies');
-}
-
-/** Tries until it does not throw. */
-export async function eventually(check: () => Promise<void>, timeoutMs = 15_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    try {
-      await check();
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
