@@ -3,13 +3,21 @@ import type { Connection } from './connection.ts';
 import { DataSetSourceError } from './errors.ts';
 import { fragmentHeaderBytes, writeFragmentHeader } from './message-writer.ts';
 
-/** An encoded data set: in memory, or a file from `offset` (behind its file meta information) to its end. */
-export type DataSetSource = Buffer | { readonly file: string; readonly offset: number };
+/**
+ * An encoded data set: in memory, or a file from `offset` (behind its file meta information) to its end. A
+ * function finds the offset in the first 64 KiB of the file; what it throws becomes a DataSetSourceError.
+ */
+export type DataSetSource =
+  Buffer | { readonly file: string; readonly offset: number | ((head: Buffer) => number) };
 
 /** Bytes handed to the socket at a time, about; the next block is read while this one leaves. */
 const blockBytes = 512 * 1024;
 /** Up to here one block holds the whole data set: one read, one write. */
 const wholeBytesMax = 1024 * 1024;
+/** What is read to find the offset: first about as much as file meta information has, then all that it may have. */
+const headBytes = [4 * 1024, 64 * 1024] as const;
+/** Blocks are made in sizes like this, so that the next data set, a little longer, can use them too. */
+const blockStep = 64 * 1024;
 
 /** A data set that is ready to be sent: its length is known, its file is open. */
 export interface OpenDataSet {
@@ -26,12 +34,12 @@ export interface OpenDataSet {
 /** Keeps a few blocks for the next data set, since large ones are dear to allocate. */
 export class BlockPool {
   readonly #kept: Buffer[] = [];
-  readonly #keptMax = 2;
+  readonly #keptMax = 3;
 
   take(bytes: number): Buffer {
     const index = this.#kept.findIndex((block) => block.length >= bytes);
     if (index >= 0) return this.#kept.splice(index, 1)[0] as Buffer;
-    return Buffer.allocUnsafeSlow(bytes);
+    return Buffer.allocUnsafeSlow(Math.ceil(bytes / blockStep) * blockStep);
   }
 
   give(block: Buffer): void {
@@ -51,18 +59,39 @@ export async function openDataSet(source: DataSetSource, blocks: BlockPool): Pro
   const file = await new Promise<number>((resolve, reject) => {
     open(source.file, 'r', (error, fd) => (error === null ? resolve(fd) : reject(unreadable(error))));
   });
+  const looks = [sizeOf(file), offsetIn(file, source.offset)] as const;
   try {
-    const size = await new Promise<number>((resolve, reject) => {
-      fstat(file, (error, stats) => (error === null ? resolve(stats.size) : reject(unreadable(error))));
-    });
-    if (size < source.offset) {
-      throw new DataSetSourceError(`file of ${size} bytes, data set at ${source.offset}`);
-    }
-    return new FileDataSet(file, source.offset, size - source.offset, blocks);
+    const [size, offset] = await Promise.all(looks);
+    if (size < offset) throw new DataSetSourceError(`file of ${size} bytes, data set at ${offset}`);
+    return new FileDataSet(file, offset, size - offset, blocks);
   } catch (error) {
+    // Not under a read that is still at it.
+    await Promise.allSettled(looks);
     close(file);
     throw error;
   }
+}
+
+function sizeOf(file: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fstat(file, (error, stats) => (error === null ? resolve(stats.size) : reject(unreadable(error))));
+  });
+}
+
+async function offsetIn(file: number, offset: number | ((head: Buffer) => number)): Promise<number> {
+  if (typeof offset === 'number') return offset;
+  let cause: unknown;
+  for (const bytes of headBytes) {
+    const head = Buffer.allocUnsafe(bytes);
+    const bytesRead = await readSome(file, [head], 0);
+    try {
+      return offset(head.subarray(0, bytesRead));
+    } catch (error) {
+      cause = error;
+    }
+    if (bytesRead < bytes) break;
+  }
+  throw unreadable(cause as Error);
 }
 
 async function sendBuffer(

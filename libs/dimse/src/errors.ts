@@ -69,9 +69,13 @@ export class NoPresentationContextError extends DimseError {
   readonly remedy = 'Propose this SOP class and transfer syntax, or check that the peer supports them.';
   readonly sopClassUid: string;
   readonly transferSyntaxUid: string | undefined;
-  constructor(sopClassUid: string, transferSyntaxUid?: string) {
+  /** @param result - What the peer answered to the proposal (PS3.8 table 9-18), if it was proposed. */
+  constructor(sopClassUid: string, transferSyntaxUid?: string, result?: number) {
     const syntax = transferSyntaxUid === undefined ? '' : ` with transfer syntax ${transferSyntaxUid}`;
-    super(`peer accepted no presentation context for ${sopClassUid}${syntax}`);
+    const why = contextResults[result ?? 0];
+    super(
+      `peer accepted no presentation context for ${sopClassUid}${syntax}${why === undefined ? '' : `: ${why}`}`,
+    );
     this.sopClassUid = sopClassUid;
     this.transferSyntaxUid = transferSyntaxUid;
   }
@@ -125,6 +129,13 @@ export class ProtocolError extends Error {
     this.reason = reason;
   }
 }
+
+const contextResults: { readonly [result: number]: string } = {
+  1: 'user rejection',
+  2: 'no reason given',
+  3: 'abstract syntax not supported',
+  4: 'transfer syntaxes not supported',
+};
 
 const abortReasons: { readonly [reason: number]: string } = {
   0: 'no reason given',

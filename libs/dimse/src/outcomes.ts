@@ -22,7 +22,8 @@ export interface StoreObject {
   /** In which `dataSet` is encoded; sent on a context that was accepted with it. */
   readonly transferSyntaxUid: string;
   /**
-   * Bytes are sent as they are. A file is read from `offset`, behind its file meta information, to its end.
+   * Bytes are sent as they are. A file is read from `offset`, behind its file meta information, to its end, and
+   * must not change meanwhile.
    */
   readonly dataSet: DataSetSource;
   readonly moveOriginator?: { readonly aeTitle: string; readonly messageId: number };

@@ -73,6 +73,8 @@ export class RequestedAssociation implements ConnectionOwner {
   readonly #dialogue: Dialogue;
   readonly #outgoing: OutgoingRequests;
   readonly #accepted = new Map<number, NegotiatedContext>();
+  /** Result of each context that the peer refused. */
+  readonly #refused = new Map<number, number>();
   readonly #roles = new Map<string, RoleSelection>();
   readonly #closed = Promise.withResolvers<void>();
   #peer: PeerInfo = { maxPduBytes: 0, extendedNegotiations: [] };
@@ -416,6 +418,7 @@ export class RequestedAssociation implements ConnectionOwner {
     for (const { id, result, transferSyntaxUid } of accept.contexts) {
       const proposed = this.#request.contexts.find((context) => context.id === id);
       // A syntax that was never proposed cannot be used: the same as a refusal.
+      if (result !== 0) this.#refused.set(id, result);
       if (result !== 0 || proposed === undefined || transferSyntaxUid === undefined) continue;
       if (!proposed.transferSyntaxUids.includes(transferSyntaxUid)) continue;
       this.#accepted.set(id, { sopClassUid: proposed.sopClassUid, transferSyntaxUid, peerIsScp: true });
@@ -468,8 +471,21 @@ export class RequestedAssociation implements ConnectionOwner {
     const context = this.accepted(sopClassUid).find(
       (one) => transferSyntaxUid === undefined || one.transferSyntaxUid === transferSyntaxUid,
     );
-    if (context === undefined) throw new NoPresentationContextError(sopClassUid, transferSyntaxUid);
-    return context;
+    if (context !== undefined) return context;
+    throw new NoPresentationContextError(
+      sopClassUid,
+      transferSyntaxUid,
+      this.#resultOf(sopClassUid, transferSyntaxUid),
+    );
+  }
+
+  #resultOf(sopClassUid: string, transferSyntaxUid: string | undefined): number | undefined {
+    const proposed = this.#request.contexts.find(
+      (context) =>
+        context.sopClassUid === sopClassUid &&
+        (transferSyntaxUid === undefined || context.transferSyntaxUids.includes(transferSyntaxUid)),
+    );
+    return proposed && this.#refused.get(proposed.id);
   }
 }
 

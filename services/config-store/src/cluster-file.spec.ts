@@ -65,6 +65,7 @@ describe('cluster.yaml', () => {
       ...plain,
       tls: true,
       certificates: ['CN=CT1,O=Acme\\, Inc.'],
+      associationsMax: 3,
       archive: false,
       alsoSendsAs: ['CT2'],
       keepsStatus: true,

@@ -15,6 +15,7 @@ export function clusterOf({ id, name, aeTitle, patientDomain }: ClusterInput): C
 /** A station with all its values. Fields that it does not have stay away. */
 export function stationOf(input: StationInput): Station {
   const { aeTitle, host, port, kind, cluster, stationName, institution, department, patientDomain } = input;
+  const { associationsMax } = input;
   const certificates = input.certificates?.length ? input.certificates : undefined;
   return {
     aeTitle,
@@ -26,6 +27,7 @@ export function stationOf(input: StationInput): Station {
     archive: input.archive ?? true,
     alsoSendsAs: input.alsoSendsAs ?? [],
     keepsStatus: input.keepsStatus ?? keepsStatusByDefault(kind),
+    ...defined({ associationsMax }),
   };
 }
 

@@ -106,6 +106,13 @@ const stationFields = {
   keepsStatus: Type.Optional(
     Type.Boolean({ description: 'It keeps report status; default: a cluster does' }),
   ),
+  associationsMax: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 16,
+      description: 'Associations to it that objects are sent over at once; default: as the edge is set up',
+    }),
+  ),
 };
 export const stationEntity = Type.Object(
   { aeTitle: aeTitleSchema, ...stationFields },

@@ -14,6 +14,8 @@ import type { AnnouncedPulls } from './announced-pulls.ts';
 import { associationLimits, warnOfGreed } from './association-limits.ts';
 import { answerCStore, associationEvents, associationHandlers } from './associations.ts';
 import type { DimseEdgeConfig } from './config.ts';
+import { createDestinations } from './destination.ts';
+import type { Destinations } from './destination.ts';
 import { durability } from './durability.ts';
 import { joinEdgeProcesses } from './edge-processes.ts';
 import { wantedTags } from './header.ts';
@@ -59,7 +61,7 @@ export interface DimseEdgeParts {
 
 /** The edge waits so long for the configuration before it opens its port with what there is. */
 const configurationWaitMs = 10_000;
-/** Deliveries that wait for an association to a destination. */
+/** Destinations that wait for an association. */
 const deliveriesWaitingMax = 1_000;
 
 /**
@@ -99,7 +101,7 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     const announcedPulls = await openAnnouncedPulls(config.OBJECT_STORE, processes);
     const pool = associationPool();
     started.push(['association pool', () => pool.stop()]);
-    const { handlers, jobs, requestParts } = wire(parts, {
+    const { handlers, jobs, requestParts, destinations } = wire(parts, {
       store,
       pool,
       metrics,
@@ -108,6 +110,7 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       announcedPulls,
       tls,
     });
+    started.push(['associations to destinations', () => destinations.stop()]);
     started.push(['retrieve jobs', () => jobs.stop()]);
 
     const http = await startHttp({
@@ -166,7 +169,12 @@ function wire(
     readonly announcedPulls: AnnouncedPulls;
     readonly tls: EdgeTls | undefined;
   },
-): { handlers: AssociationHandlers; jobs: RetrieveJobs; requestParts: RequestParts } {
+): {
+  handlers: AssociationHandlers;
+  jobs: RetrieveJobs;
+  requestParts: RequestParts;
+  destinations: Destinations;
+} {
   const cluster = config.ISTHMUS_CLUSTER;
   const configuration = watch.current;
   const ourAeTitle = (): string => config.AE_TITLE;
@@ -205,8 +213,15 @@ function wire(
     waitingMax: deliveriesWaitingMax,
     what: 'deliveries',
   });
-  const delivering = { ...common, retrieves, sending, timeoutMs: config.MOVE_TIMEOUT_MS };
+  const destinations = createDestinations({
+    ...common,
+    sending,
+    associationsMax: config.ASSOCIATIONS_PER_DESTINATION,
+    operationsInvokedMax: config.OPERATIONS_INVOKED_MAX,
+  });
+  const delivering = { ...common, retrieves, destinations, timeoutMs: config.MOVE_TIMEOUT_MS };
   return {
+    destinations,
     handlers: associationHandlers({
       store: receiving,
       find: { ...common, timeoutMs: config.QUERY_TIMEOUT_MS },

@@ -1,9 +1,10 @@
-import { dimseStatus, isWarning } from '@isthmus/dicom';
+import { DataSetSourceError } from '@isthmus/dimse';
 import type { GetAnswer, GetRequest, SubOperationCounts } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
 import type { LocatedInstance } from '@isthmus/domain';
 import { answerRetrieve } from './c-move.ts';
 import type { CMoveParts } from './c-move.ts';
+import { note, sendEach, sentBy, storedDataSet } from './send.ts';
 import type { Sender, Sent } from './send.ts';
 
 /**
@@ -22,38 +23,27 @@ export async function* handleCGet(
   });
 }
 
-function senderTo(request: GetRequest, parts: CMoveParts): Sender {
-  const { store, metrics, log } = parts;
+/** One is sent and answered while the next is read; the association does the rest in its order. */
+const underWayMax = 2;
+
+function senderTo(request: GetRequest, { store, metrics, log }: CMoveParts): Sender {
+  const { callingAeTitle } = request.association;
   const trySend = async (instance: LocatedInstance): Promise<Sent> => {
     const { sopClassUid, sopInstanceUid, transferSyntaxUid, file } = instance;
-    const offset = await store.dataSetOffset(file).catch(() => undefined);
-    if (offset === undefined) return { outcome: 'failed', why: 'The stored object cannot be read' };
     try {
-      const dataSet = { file: store.absolute(file), offset };
-      const answer = await request.store({ sopClassUid, sopInstanceUid, transferSyntaxUid, dataSet });
-      if (answer.status === dimseStatus.Success) return { outcome: 'sent', status: answer.status };
-      const outcome = isWarning(answer.status) ? 'warning' : 'failed';
-      return { outcome, status: answer.status, why: answer.errorComment };
+      const dataSet = storedDataSet(store, file);
+      return sentBy(await request.store({ sopClassUid, sopInstanceUid, transferSyntaxUid, dataSet }));
     } catch (error) {
+      if (error instanceof DataSetSourceError)
+        return { outcome: 'failed', why: 'The stored object cannot be read' };
       // Also when the association is lost: its signal ends the delivery then.
       return { outcome: 'failed', why: (error as Error).message };
     }
   };
-  return {
-    send: async (instance) => {
-      const sent = await trySend(instance);
-      const ok = sent.outcome !== 'failed';
-      metrics.sent(ok ? 'sent' : 'failed', ok ? instance.fileBytes : 0);
-      const { sopInstanceUid } = instance;
-      const facts = {
-        peer: request.association.callingAeTitle,
-        sopInstanceUid,
-        status: sent.status,
-        why: sent.why,
-      };
-      log[ok ? 'debug' : 'warn'](facts, 'c-store sent');
-      return sent;
-    },
-    end: async () => {},
+  const send = async (instance: LocatedInstance): Promise<Sent> => {
+    const sent = await trySend(instance);
+    note(callingAeTitle, instance, sent, { metrics, log });
+    return sent;
   };
+  return { sendAll: (feed) => sendEach(feed, underWayMax, send) };
 }

@@ -2,14 +2,20 @@ import { decodeDataSet, dimseStatus } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import type { MoveAnswer, MoveRequest, SubOperationCounts } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
+import type { Log } from '@isthmus/service-kit';
 import { deliver } from './deliver.ts';
 import type { DeliverParts, Delivery, DeliveryResult } from './deliver.ts';
 import { logFailure, statusOfError } from './dimse-status.ts';
 import { travelOf } from './find-rows.ts';
 import { isRefusal, modelOf, scopeOfMove } from './identifier.ts';
+import type { EdgeMetrics } from './metrics.ts';
+import type { ObjectStore } from './object-store.ts';
 
 export interface CMoveParts extends DeliverParts {
   readonly cluster: string;
+  readonly store: Pick<ObjectStore, 'absolute'>;
+  readonly metrics: EdgeMetrics;
+  readonly log: Log;
   /** Longest time that a C-MOVE takes, in ms. */
   readonly timeoutMs: number;
 }

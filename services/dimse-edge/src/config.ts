@@ -160,6 +160,20 @@ export const dimseEdgeConfig = {
     max: 128,
     about: 'Associations to move destinations that are open at once; others wait',
   }),
+  ASSOCIATIONS_PER_DESTINATION: integer({
+    default: 2,
+    min: 1,
+    max: 16,
+    about:
+      'Of those, to one destination, if it grants them; a station can have its own number (associationsMax)',
+  }),
+  OPERATIONS_INVOKED_MAX: integer({
+    default: 8,
+    min: 1,
+    max: 64,
+    about:
+      'C-STORE under way at once on one association to a destination that grants an asynchronous operations window; 1 asks for none',
+  }),
   STOP_GRACE_MS: integer({
     default: 20_000,
     min: 0,

@@ -8,20 +8,19 @@ import type {
   Station,
 } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
+import { sleep } from '@isthmus/service-kit';
+import type { Destinations } from './destination.ts';
 import type { Pulls } from './pulls.ts';
 import type { Retrieves } from './retrieve.ts';
-import { createSender } from './send.ts';
-import type { Sender, SenderParts } from './send.ts';
-import type { Turns } from './turns.ts';
+import type { Sender, Sent } from './send.ts';
 import { workQueue } from './work-queue.ts';
 
-export interface DeliverParts extends SenderParts {
+export interface DeliverParts {
   readonly configuration: () => Configuration;
   readonly eventLog: Pick<EventLog, 'requests'>;
   readonly pulls: Pulls;
   readonly retrieves: Retrieves;
-  /** Associations to destinations that are open at once. */
-  readonly sending: Turns;
+  readonly destinations: Pick<Destinations, 'sender'>;
 }
 
 /** What to send where. */
@@ -63,13 +62,16 @@ type LocatedStudy = Extract<LocateAnswer, { studies: unknown }>['studies'][numbe
 const locateTimeoutMs = 15_000;
 /** A peer that hears nothing gives up: counts are told this often even when nothing has changed. */
 const progressMs = 5_000;
+/** Counts are told no more often than this: to tell of each of a thousand objects costs as much as to send some. */
+const countsMs = 100;
 
 /**
  * Sends the objects of a retrieve to a station: those that are here at once, and those of incomplete studies while they
- * arrive from the clusters that hold them. Yields counts after each object and every few seconds; returns what
+ * arrive from the clusters that hold them. Yields counts when they have changed and every few seconds; returns what
  * became of each object, which is only `completed` when the destination took it.
  *
  * @throws {NoResponderError} {@link RequestTimeoutError} query-federator did not say what is here; nothing was sent.
+ * @throws {TooMuchWaitingError} Too many deliveries wait for an association; nothing was sent.
  */
 export async function* deliver(
   delivery: Delivery,
@@ -97,41 +99,61 @@ export async function* deliver(
   const counts = { completed: 0, failed: 0, warning: 0 };
   const failedUids: string[] = [];
   let detail: string | undefined;
-  const { sender, release } = await senderOf(delivery, parts, signal);
-  try {
-    for (;;) {
-      const next = await queue.take({ waitMs: progressMs, signal });
-      if (next === 'closed' || next === 'aborted') break;
-      if (next !== 'nothing') {
-        const sent = await sender.send(next, queue.waiting());
-        counts[sent.outcome === 'sent' ? 'completed' : sent.outcome] += 1;
-        if (sent.outcome === 'failed') {
-          failedUids.push(next.sopInstanceUid);
-          detail ??= sent.why ?? `status ${(sent.status ?? 0).toString(16)}`;
-        }
-      }
-      yield { ...counts, remaining: queue.waiting().length };
+  let done = 0;
+  const changes = createBell();
+  const told = (instance: LocatedInstance, sent: Sent): void => {
+    done += 1;
+    counts[sent.outcome === 'sent' ? 'completed' : sent.outcome] += 1;
+    if (sent.outcome === 'failed') {
+      failedUids.push(instance.sopInstanceUid);
+      detail ??= sent.why ?? `status ${(sent.status ?? 0).toString(16)}`;
     }
+    changes.ring();
+  };
+  const over = new AbortController();
+  const sending = senderOf(delivery, parts)
+    .sendAll({ queue, told, signal })
+    .finally(() => over.abort());
+  try {
+    while (!over.signal.aborted) {
+      await changes.heard(progressMs, over.signal);
+      if (over.signal.aborted) break;
+      yield { ...counts, remaining: seen.size - done };
+      await sleep(countsMs, over.signal);
+    }
+    await sending;
     if (!signal.aborted || delivery.signal.aborted) stopFetching.abort();
     const missing = await fetched;
     return resultOf({ delivery, counts, failedUids, seen, missing, left: queue.waiting(), detail, signal });
   } finally {
     stopFetching.abort();
-    await sender.end();
-    release();
+    // What is under way belongs to this delivery, also when nobody listens any more.
+    await sending.catch(() => undefined);
   }
 }
 
-/** Waits for its turn when an association has to be opened. */
-async function senderOf(
-  delivery: Delivery,
-  parts: DeliverParts,
-  signal: AbortSignal,
-): Promise<{ readonly sender: Sender; readonly release: () => void }> {
-  const { destination } = delivery;
-  if ('send' in destination) return { sender: destination, release: () => {} };
-  const release = await parts.sending.take(signal);
-  return { sender: createSender(destination, parts, delivery), release };
+function senderOf({ destination, moveOriginator }: Delivery, { destinations }: DeliverParts): Sender {
+  if ('sendAll' in destination) return destination;
+  return destinations.sender(destination, moveOriginator ? { moveOriginator } : {});
+}
+
+/** Rung by one task, heard by another: a ring that nobody waits for is heard next time. */
+function createBell(): { ring(): void; heard(waitMs: number, signal: AbortSignal): Promise<void> } {
+  let rung = false;
+  let hear: AbortController | undefined;
+  return {
+    ring: () => {
+      rung = true;
+      hear?.abort();
+    },
+    heard: async (waitMs, signal) => {
+      if (!rung) {
+        hear = new AbortController();
+        await sleep(waitMs, AbortSignal.any([hear.signal, signal]));
+      }
+      rung = false;
+    },
+  };
 }
 
 /** What a retrieve could not bring: by UID where they are known, else by count. */

@@ -59,8 +59,6 @@ export interface ObjectStore {
   readonly incoming: string;
   /** Absolute path of a `file` of an `InstanceStored`. */
   absolute(file: string): string;
-  /** Where the data set begins in a stored file. @throws When the file is gone or is not one of ours. */
-  dataSetOffset(file: string): Promise<number>;
   /** Whether an object with this SOP Instance UID is in place. */
   has(sopInstanceUid: string): Promise<boolean>;
   /**
@@ -151,16 +149,8 @@ export async function openObjectStore(
   const has = async (sopInstanceUid: string): Promise<boolean> => {
     return (await stat(absolute(fileOf(sopInstanceUid))).catch(() => undefined)) !== undefined;
   };
-  const dataSetOffset = async (file: string): Promise<number> => {
-    const handle = await open(absolute(file), 'r');
-    try {
-      return (await readMeta(handle)).dataSetOffset;
-    } finally {
-      await handle.close();
-    }
-  };
   const close = (): Promise<void> => rmdir(incoming).catch(() => {});
-  return { incoming, absolute, dataSetOffset, has, place, keepAside, conflicts, close };
+  return { incoming, absolute, has, place, keepAside, conflicts, close };
 }
 
 async function prepare(

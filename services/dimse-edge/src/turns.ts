@@ -8,6 +8,10 @@ export interface Turns {
    * @throws The signal's reason when it is aborted first.
    */
   take(signal?: AbortSignal): Promise<() => void>;
+  /** As `take`, but only if a turn is free now. */
+  takeNow(): (() => void) | undefined;
+  /** Somebody waits for a turn. */
+  readonly isWanted: boolean;
 }
 
 /** @param options.what - For the error, e.g. `retrieves (RETRIEVES_WAITING_MAX)`. */
@@ -28,13 +32,20 @@ export function turns(options: {
       waiting.shift()?.start();
     };
   };
+  const takeNow = (): (() => void) | undefined => {
+    if (running >= options.runningMax) return undefined;
+    running += 1;
+    return release();
+  };
   return {
+    takeNow,
+    get isWanted() {
+      return waiting.length > 0;
+    },
     take: async (signal) => {
       signal?.throwIfAborted();
-      if (running < options.runningMax) {
-        running += 1;
-        return release();
-      }
+      const turn = takeNow();
+      if (turn !== undefined) return turn;
       if (waiting.length >= options.waitingMax)
         throw new TooMuchWaitingError(options.what, options.waitingMax);
       return new Promise((resolve, reject) => {
