@@ -215,6 +215,7 @@ const problemMeanings: { readonly [code: string]: string } = {
 const refusals: { readonly [code: string]: readonly [status: string, meaning: string] } = {
   STUDY_UNKNOWN: ['404', 'The study is not known here, or it is not yet known whose it is.'],
   STATUS_WOULD_GO_BACK: ['409', 'A lower report status than the present one, without `"reopen": true`.'],
+  VALUE_CHANGED: ['409', 'The value has changed since it was looked at; `errors` names the place.'],
   VALUE_INVALID: ['422', 'A value that its element cannot hold; `errors` names the place.'],
 };
 

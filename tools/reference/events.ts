@@ -20,6 +20,17 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       '`name`, `birthDate`, `sex`, `id`, `issuer`',
       'The patient is called otherwise; all studies of the patient show it.',
     ],
+    PatientMerged: [
+      'patient',
+      '`mergedInto`',
+      'Another patient stands for this one; studies of both show that one.',
+    ],
+    PatientUnmerged: ['patient', '`mergedInto`', 'The patient stands for himself again.'],
+    PatientIdentifierChanged: [
+      'patient',
+      '`mergedInto`',
+      'The patient has another ID; this is what is left of the old one.',
+    ],
     HolderChanged: [
       'study',
       '`holders` (own entry), `home`',
@@ -31,6 +42,11 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       'study',
       '`objects`',
       'The study has other objects; its manifest travels with the update.',
+    ],
+    ValueRestored: [
+      'study or patient',
+      'one that an edit wrote',
+      'A value that had lost a conflict is there again: an edit like any other.',
     ],
     StateMerged: [
       'study or patient',

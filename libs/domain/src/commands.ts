@@ -1,5 +1,5 @@
 import type { ChangeEvent } from './events.ts';
-import type { RegisterMap } from './registers.ts';
+import type { JsonValue, RegisterMap } from './registers.ts';
 import type { KnownObjects, ReportStatus } from './reports.ts';
 
 /** Sets a report's status (and details that belong to the step). */
@@ -85,7 +85,22 @@ export interface TransferHome {
   readonly by?: string;
 }
 
-export type StudyCommand = ChangeReportStatus | ChangeStudy | RecordHolding | AnnounceObjects | TransferHome;
+/** Gives a field the value again that lost a conflict: a new edit, which everybody sees and which can be reversed too. */
+export interface RestoreValue {
+  readonly type: 'RestoreValue';
+  readonly studyInstanceUid: string;
+  /** Whose register: the study's, or that of its patient. */
+  readonly aggregate: 'study' | 'patient';
+  /** Names of the register and, inside maps, of the entries on the way to it. */
+  readonly path: readonly string[];
+  readonly value: JsonValue;
+  /** Stamp of the value that is there now: what has changed since is not overwritten. */
+  readonly replaces: string;
+  readonly by?: string;
+}
+
+export type StudyCommand =
+  ChangeReportStatus | ChangeStudy | RecordHolding | AnnounceObjects | TransferHome | RestoreValue;
 
 /** Where and when a command is decided. */
 export interface DecideContext {
@@ -115,9 +130,9 @@ export interface StudyState {
   readonly objects?: KnownObjects;
 }
 
-export type RefusalCode = 'STUDY_UNKNOWN' | 'STATUS_WOULD_GO_BACK' | 'VALUE_INVALID';
+export type RefusalCode = 'STUDY_UNKNOWN' | 'STATUS_WOULD_GO_BACK' | 'VALUE_CHANGED' | 'VALUE_INVALID';
 
-/** Why a command changes nothing. 404, 409 and 422 over HTTP, in the order of the codes. */
+/** Why a command changes nothing. 404, 409, 409 and 422 over HTTP, in the order of the codes. */
 export interface Refusal {
   readonly code: RefusalCode;
   /** JSON pointer (RFC 6901) into the command, for VALUE_INVALID. */

@@ -5,6 +5,7 @@ import type { EventWriter } from './event-writer.ts';
 import type { ChangeEvent, ChangeType } from './events.ts';
 import type { PatientReference } from './headers.ts';
 import { lwwRegister, mapEntries } from './holders.ts';
+import { carriedDemographics, resolvePatient } from './patients.ts';
 import { reportKey } from './reports.ts';
 import type { JsonValue, LwwRegister, MapRegister, RegisterMap } from './registers.ts';
 import { patientKey } from './subjects.ts';
@@ -40,7 +41,9 @@ interface Wanted {
   readonly present: PatientReference;
   readonly patient: PatientReference;
   readonly moved: boolean;
-  /** Registers of the patient that the study will belong to. */
+  /** Key of whoever stands for that patient. */
+  readonly patientSubject: string;
+  /** Registers of whoever stands for the patient that the study will belong to. */
   readonly patientState: RegisterMap;
   readonly texts: Texts;
   readonly location: Texts;
@@ -53,7 +56,7 @@ export function decideChangeStudy(command: ChangeStudy, state: StudyState, conte
   const wanted = compare(command, state);
   const refused = invalid(command) ?? invalidIdentity(command, wanted.present);
   if (refused) return { refused };
-  const writer = eventWriter(context, replacedBy(wanted, state));
+  const writer = eventWriter(context, replacedBy(wanted, state), { by: command.by, state });
   const rank = context.rank ?? 1;
   return {
     events: [
@@ -66,13 +69,16 @@ export function decideChangeStudy(command: ChangeStudy, state: StudyState, conte
 function compare(command: ChangeStudy, state: StudyState): Wanted {
   const present = patientOf(state.study) ?? { id: '', issuer: '' };
   const patient = wantedPatient(command, present);
-  const patientState = own(state.patients, patientKey(patient.id, patient.issuer)) ?? {};
+  // What is said of a merged patient is said of whoever stands for him now; the study keeps its own key.
+  const { key } = resolvePatient(patientKey(patient.id, patient.issuer), state.patients);
+  const patientState = own(state.patients, key) ?? {};
   const { accessionNumber, studyDescription, patientLocation, studyStatus } = command;
   const { name, birthDate, sex } = command.patient ?? {};
   return {
     present,
     patient,
     moved: canonicalJson(present) !== canonicalJson(patient),
+    patientSubject: key,
     patientState,
     texts: changedTexts(state.study, { accessionNumber, studyDescription }),
     location: changedTexts(state.study, { patientLocation }),
@@ -107,10 +113,11 @@ function studyEvents(
   const { writer, rank, context } = writing;
   const { texts, location, studyStatus, moved } = wanted;
   const { id, issuer } = wanted.patient;
-  const keptRank = Math.max(rank, lwwRegister(study, 'patient')?.rank ?? 0);
+  const before = lwwRegister(study, 'patient');
+  const keptRank = Math.max(rank, before?.rank ?? 0);
   const demographics = {
     ...written(writer, rank, study, texts),
-    ...(moved ? { patient: writer.register({ id, issuer }, keptRank) } : {}),
+    ...(moved ? { patient: writer.edit({ id, issuer }, keptRank, before) } : {}),
     ...movedReports(study, texts, writer, rank),
   };
   const intent = { ...Object.fromEntries(texts), ...(moved ? { patient: { id, issuer } } : {}) };
@@ -135,14 +142,13 @@ function patientEvents(
   { writer, rank }: Writing,
 ): readonly ChangeEvent[] {
   const registers = {
-    ...(wanted.moved ? carriedOver(state, wanted.present, wanted.patient, wanted.patientState) : {}),
+    ...(wanted.moved ? carriedOver(state, wanted.present, wanted.patient) : {}),
     ...written(writer, rank, wanted.patientState, wanted.demographics),
   };
   if (Object.keys(registers).length === 0) return [];
   const intent = Object.fromEntries(wanted.demographics);
   const change = { aggregate: 'patient' as const, registers, intent, by: command.by };
-  const subject = patientKey(wanted.patient.id, wanted.patient.issuer);
-  return [writer.event('PatientDemographicsChanged', subject, change)];
+  return [writer.event('PatientDemographicsChanged', wanted.patientSubject, change)];
 }
 
 /** A study without Patient ID gets one only together with an issuer: nobody issued the one that it has. */
@@ -177,7 +183,7 @@ function written(writer: EventWriter, rank: number, registers: RegisterMap, chan
   return Object.fromEntries(
     changes.map(([name, text]) => {
       const present = lwwRegister(registers, name);
-      return [name, writer.register(text, Math.max(rank, present?.rank ?? 0))];
+      return [name, writer.edit(text, Math.max(rank, present?.rank ?? 0), present)];
     }),
   );
 }
@@ -207,25 +213,10 @@ function movedReports(study: RegisterMap, texts: Texts, writer: EventWriter, ran
   return { reportMoves };
 }
 
-/**
- * A study that moves to a patient of whom nothing is known takes the demographics along, below everything
- * that will ever be said of that patient.
- */
-function carriedOver(
-  state: StudyState,
-  present: PatientReference,
-  wanted: PatientReference,
-  known: RegisterMap,
-): RegisterMap {
-  const register = (value: JsonValue): LwwRegister => ({ t: 'lww', value, rank: 0, hlc: '', origin: '' });
-  const identity = { id: register(wanted.id), issuer: register(wanted.issuer) };
-  if (Object.keys(known).length > 0) return {};
-  const before = own(state.patients, patientKey(present.id, present.issuer)) ?? {};
-  const carried = ['name', 'birthDate', 'sex'].flatMap((name) => {
-    const value = lwwRegister(before, name)?.value;
-    return value === undefined ? [] : [[name, register(value)] as const];
-  });
-  return { ...Object.fromEntries(carried), ...identity };
+/** A study that moves to a patient of whom nothing is known takes the demographics along. */
+function carriedOver(state: StudyState, present: PatientReference, wanted: PatientReference): RegisterMap {
+  if (Object.keys(own(state.patients, patientKey(wanted.id, wanted.issuer)) ?? {}).length > 0) return {};
+  return carriedDemographics(own(state.patients, patientKey(present.id, present.issuer)) ?? {}, wanted);
 }
 
 const limits: readonly (readonly [

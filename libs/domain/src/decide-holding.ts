@@ -29,11 +29,14 @@ export function recordHolding(command: RecordHolding, state: StudyState, context
   if (!changed && !becomesHome) return { events: [] };
 
   const ours = lwwRegister(mapEntries(state.study, 'holders'), context.cluster);
+  const patient = lwwRegister(state.study, 'patient');
   const writer = eventWriter(context, [ours]);
   const entry: Register = writer.register(holding, 1);
   const registers: RegisterMap = {
     holders: { t: 'map', entries: Object.fromEntries([[context.cluster, entry]]) },
     ...(becomesHome ? { home: homeRegister(context.cluster, 1, writer.stamp) } : {}),
+    // Who hears of a holder hears of whom: changes to that patient, made anywhere, are then sent to it.
+    ...(patient ? { patient } : {}),
   };
   return {
     events: [

@@ -2,7 +2,7 @@ import type { ChangeReportStatus, DecideContext, Decision, Refusal, StudyState }
 import { eventWriter } from './event-writer.ts';
 import type { EventWriter } from './event-writer.ts';
 import { refuse } from './refuse.ts';
-import type { JsonValue, RegisterMap } from './registers.ts';
+import type { JsonValue, LwwRegister, RegisterMap } from './registers.ts';
 import { openingRegister } from './report-openings.ts';
 import type { OpeningKind } from './report-openings.ts';
 import {
@@ -51,6 +51,7 @@ export function changeReportStatus(
   const writer = eventWriter(
     context,
     open.map(({ register }) => register),
+    { by: command.by, state },
   );
   const entry = nextEntry(command, open[0]?.entry, step.opens !== undefined, state, context.now);
   const registers = reportChange(
@@ -161,7 +162,7 @@ function opened(
   const named = steps.map((one) => ({ name: `${one.revision}.${one.opener}`, register: one.register }));
   const opening = { kind, by: command.by ?? '', reason: command.reason ?? '' };
   return {
-    [name]: writer.register(entry as unknown as JsonValue, statusRank(command.status)),
+    [name]: writer.edit(entry as unknown as JsonValue, statusRank(command.status), undefined),
     ...openingRegister(name, opening, named, writer.register),
   };
 }
@@ -169,12 +170,12 @@ function opened(
 /** Every opener of the revision that stands lower is raised: the author has seen them all as one report. */
 function raised(open: readonly Revision[], writer: EventWriter, entry: ReportEntry): RegisterMap {
   const rank = statusRank(entry.status);
-  const register = writer.register(entry as unknown as JsonValue, rank);
-  const names =
-    open.length === 0
-      ? [`1.${firstOpener}`]
-      : open
-          .filter((item) => statusRank(item.entry.status) <= rank)
-          .map((item) => `${item.revision}.${item.opener}`);
-  return Object.fromEntries(names.map((name) => [name, register]));
+  const edit = (replaced: Revision | undefined): LwwRegister =>
+    writer.edit(entry as unknown as JsonValue, rank, replaced?.register);
+  if (open.length === 0) return { [`1.${firstOpener}`]: edit(undefined) };
+  return Object.fromEntries(
+    open
+      .filter((item) => statusRank(item.entry.status) <= rank)
+      .map((item) => [`${item.revision}.${item.opener}`, edit(item)]),
+  );
 }

@@ -2,6 +2,7 @@ import type { DecideContext, Decision, StudyCommand, StudyState } from './comman
 import { decideChangeStudy } from './decide-change-study.ts';
 import { announceObjects, recordHolding, transferHome } from './decide-holding.ts';
 import { changeReportStatus } from './decide-report.ts';
+import { restoreValue } from './decide-restore.ts';
 import { lwwRegister } from './holders.ts';
 import { refuse } from './refuse.ts';
 
@@ -23,6 +24,8 @@ export function decide(command: StudyCommand, state: StudyState, context: Decide
       return isKnown(state) ? changeReportStatus(command, state, context) : studyUnknown(command);
     case 'ChangeStudy':
       return isKnown(state) ? decideChangeStudy(command, state, context) : studyUnknown(command);
+    case 'RestoreValue':
+      return isKnown(state) ? restoreValue(command, state, context) : studyUnknown(command);
     case 'TransferHome':
       return isKnown(state) ? transferHome(command, state, context) : studyUnknown(command);
     default:

@@ -19,9 +19,13 @@ export type ChangeType =
   | 'StudyStatusChanged'
   | 'StudyDemographicsChanged'
   | 'PatientDemographicsChanged'
+  | 'PatientMerged'
+  | 'PatientUnmerged'
+  | 'PatientIdentifierChanged'
   | 'HolderChanged'
   | 'HomeTransferred'
   | 'StudyObjectsChanged'
+  | 'ValueRestored'
   | 'StateMerged';
 
 export type ChangeEvent = EventEnvelope<string, Change>;

@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { given, holding, StudyAt, studyInstanceUid } from '../test/given-study.ts';
 import { compareText } from './canonical.ts';
 import { digest } from './digest.ts';
+import { greatestStamp } from './greatest-stamp.ts';
 import { homeOf, homeRegister, homeTerm } from './home.ts';
 import { mergeRegisters } from './merge.ts';
 import { isMalformed, parseRegisters } from './parse.ts';
 import type { RegisterMap } from './registers.ts';
-import { greatestStamp } from './study-view.ts';
 
 const stamps = fc
   .bigInt({ min: 0n, max: 0xefff_ffff_ffff_ffffn })

@@ -18,6 +18,7 @@ export type {
   RecordHolding,
   Refusal,
   RefusalCode,
+  RestoreValue,
   StudyCommand,
   StudyState,
   TransferHome,
@@ -45,9 +46,18 @@ export type {
   Station,
   StationKind,
 } from './configuration.ts';
+export { conflictsBetween, lostTo } from './conflicts.ts';
+export type { Conflict, ConflictSide } from './conflicts.ts';
 export { decide } from './decide.ts';
 export { patientKeysOf, patientOf } from './decide-change-study.ts';
 export { announcedObjects } from './decide-holding.ts';
+export { decidePatient } from './decide-patient.ts';
+export type {
+  ChangePatientIdentifier,
+  MergePatients,
+  PatientCommand,
+  UnmergePatient,
+} from './decide-patient.ts';
 export { digest, sha256 } from './digest.ts';
 export type { EventEnvelope, StoredEvent } from './envelope.ts';
 export {
@@ -72,17 +82,26 @@ export type {
   VisitBooked,
   VisitBookedEvent,
 } from './events.ts';
+export { greatestStamp } from './greatest-stamp.ts';
 export { headerPatient, headerRegisters, unidentifiedIssuer } from './headers.ts';
 export type { HeaderRegisters, PatientReference } from './headers.ts';
 export { isStamp, nextStamp, observe, stampLimit, stampMilliseconds, tick } from './hlc.ts';
 export { holders, holdersOf, holdingOf, lwwRegister, mapEntries, registerText } from './holders.ts';
 export type { Availability, Holder, Holding, KnownAvailability } from './holders.ts';
 export { homeOf, homeTerm } from './home.ts';
-export { buildManifest, manifestDigest, manifestObjects, missingObjects } from './manifest.ts';
+export {
+  buildManifest,
+  isImageModality,
+  manifestDigest,
+  manifestObjects,
+  missingObjects,
+} from './manifest.ts';
 export type { ManifestObject } from './manifest.ts';
 export { mergeRegister, mergeRegisters } from './merge.ts';
 export { incomingLimits, isMalformed, parseEvent, parseManifest, parseRegisters } from './parse.ts';
 export type { Malformed } from './parse.ts';
+export { connectedKeys, mergeEdge, patientComponent, resolvePatient } from './patients.ts';
+export type { MergeEdge, MergeKind, PatientStates, ResolvedPatient } from './patients.ts';
 export { personNameJson, personNameText } from './person-name.ts';
 export type { PersonNameJson } from './person-name.ts';
 export type { JsonValue, LwwRegister, MapRegister, MaxRegister, Register, RegisterMap } from './registers.ts';
@@ -127,7 +146,7 @@ export { mergeLinkMaps, nextHops, peersTowards } from './routes.ts';
 export type { LinkMap, NeighbourList } from './routes.ts';
 export { classDigests, holdingDigest, stateDigest } from './state-digest.ts';
 export type { DigestedState } from './state-digest.ts';
-export { commentsOf, greatestStamp, studyStamp, studyView } from './study-view.ts';
+export { commentsOf, studyStamp, studyView } from './study-view.ts';
 export type { StudyComment, StudyView } from './study-view.ts';
 export {
   configSubject,
@@ -135,5 +154,6 @@ export {
   orderSubject,
   patientKey,
   patientSubject,
+  readPatientKey,
   studySubject,
 } from './subjects.ts';

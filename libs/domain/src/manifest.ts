@@ -62,6 +62,14 @@ export function manifestDigest(manifest: ObjectManifest): string {
   return sha256(canonicalJson(buildManifest(manifest.studyInstanceUid, manifestObjects(manifest))));
 }
 
+/** Modality (0008,0060) of objects that say something about images and are none. */
+const withoutPixels: ReadonlySet<string> = new Set(['PR', 'KO', 'SR']);
+
+/** Whether an object of this modality counts as an image: presentation states, key objects and reports do not. */
+export function isImageModality(modality: string): boolean {
+  return !withoutPixels.has(modality);
+}
+
 /** What a manifest names and we do not have, by series, in the form that `dimse.retrieve` takes. */
 export function missingObjects(
   manifest: ObjectManifest,

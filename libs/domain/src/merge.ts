@@ -43,7 +43,8 @@ export function mergeRegister(a: Register, b: Register): Register {
 
 type RegisterClass = 'a-opaque' | 'b-max-number' | 'c-max-text' | 'd-lww' | 'e-map';
 
-function registerClass(register: unknown): RegisterClass {
+/** How a register is merged; what is of no known type, or not well formed, is `a-opaque`. */
+export function registerClass(register: unknown): RegisterClass {
   if (typeof register !== 'object' || register === null) return 'a-opaque';
   const { t } = register as { t?: unknown };
   if (t === 'lww') return isLww(register) ? 'd-lww' : 'a-opaque';

@@ -15,6 +15,13 @@ export interface LwwRegister {
   readonly rank: number;
   readonly hlc: string;
   readonly origin: string;
+  /**
+   * Stamp of the value that its author saw and replaced, empty when there was none. Absent: a fact of a cluster or of a
+   * header, or written by an older version. Tells a lost conflict from an ordinary correction (see `conflicts.ts`).
+   */
+  readonly basis?: string;
+  /** Who asked for it: user, station or system. */
+  readonly by?: string;
 }
 
 /** Keeps the greatest value: numbers by size, strings by code unit. */

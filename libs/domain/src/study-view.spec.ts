@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { given, reportStatus } from '../test/given-study.ts';
-import { greatestStamp, studyStamp } from './study-view.ts';
+import { greatestStamp } from './greatest-stamp.ts';
+import { studyStamp } from './study-view.ts';
 
 describe('what an ETag of a study says', () => {
   it('is 0 before any edit, then the newest stamp, of the patient too', () => {

@@ -5,10 +5,14 @@ import { holders, lwwRegister, mapEntries, registerText } from './holders.ts';
 import type { Holder, KnownAvailability } from './holders.ts';
 import { stampMilliseconds } from './hlc.ts';
 import { homeOf } from './home.ts';
-import type { JsonValue, Register, RegisterMap } from './registers.ts';
+import { greatestStamp } from './greatest-stamp.ts';
+import type { PatientReference } from './headers.ts';
+import type { JsonValue, RegisterMap } from './registers.ts';
 import { reportsOf, studyReportStatus } from './reports.ts';
 import type { Report, ReportStatus } from './reports.ts';
-import { patientKey } from './subjects.ts';
+import { resolvePatient } from './patients.ts';
+import type { PatientStates } from './patients.ts';
+import { patientKey, readPatientKey } from './subjects.ts';
 
 /** A comment on a study. */
 export interface StudyComment {
@@ -48,16 +52,15 @@ export interface StudyView {
 
 /**
  * What the registers of a study and its patient say.
- * @param patients - By patient key; the study's own patient is looked up.
+ * @param patients - By patient key: the study's own patient, and those that it was merged into.
  * @param availability - What the caller knows of the holders' copies: of its own at least.
  */
 export function studyView(
   study: RegisterMap,
-  patients: { readonly [patientKey: string]: RegisterMap },
+  patients: PatientStates,
   availability: KnownAvailability = {},
 ): StudyView {
-  const reference = patientOf(study);
-  const patient = (reference && own(patients, patientKey(reference.id, reference.issuer))) ?? {};
+  const { reference, patient } = shownPatient(study, patients);
   const newest = stampMilliseconds(greatestStamp(study, greatestStamp(patient)));
   return {
     patient: {
@@ -88,6 +91,19 @@ export function studyView(
   };
 }
 
+/** Who the study's patient is now: the one that its own was merged into, else its own. */
+function shownPatient(
+  study: RegisterMap,
+  patients: PatientStates,
+): { readonly reference: PatientReference | undefined; readonly patient: RegisterMap } {
+  const reference = patientOf(study);
+  if (!reference) return { reference, patient: {} };
+  const ownKey = patientKey(reference.id, reference.issuer);
+  const { key } = resolvePatient(ownKey, patients);
+  const patient = own(patients, key) ?? {};
+  return { reference: key === ownKey ? reference : (readPatientKey(key) ?? reference), patient };
+}
+
 /** Comments, oldest first. */
 export function commentsOf(study: RegisterMap): readonly StudyComment[] {
   const comments = mapEntries(study, 'comments');
@@ -114,17 +130,4 @@ export function commentsOf(study: RegisterMap): readonly StudyComment[] {
 export function studyStamp(study: RegisterMap, patient: RegisterMap): string {
   const stamp = greatestStamp(study, greatestStamp(patient));
   return `${stamp === '' ? '0' : stamp}-${sha256(digest(study) + digest(patient)).slice(0, 16)}`;
-}
-
-/** The greatest stamp in a state: what a reader has seen (ETag), and what an edit must beat. */
-export function greatestStamp(state: RegisterMap, least = ''): string {
-  let greatest = least;
-  const visit = (register: Register): void => {
-    if (register?.t === 'lww' && typeof register.hlc === 'string' && register.hlc > greatest)
-      greatest = register.hlc;
-    if (register?.t === 'map' && typeof register.entries === 'object' && register.entries !== null)
-      Object.values(register.entries).forEach(visit);
-  };
-  Object.values(state).forEach(visit);
-  return greatest;
 }

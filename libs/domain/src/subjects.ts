@@ -49,6 +49,19 @@ export function patientKey(id: string, issuer: string): string {
   return `${escaped(id)}^^^${escaped(issuer)}`;
 }
 
+/** The ID and issuer that a patient key is made of; undefined when it is none. */
+export function readPatientKey(key: string): { readonly id: string; readonly issuer: string } | undefined {
+  const parts = key.split('^^^');
+  const [id, issuer] = parts;
+  return parts.length === 2 && id !== undefined && issuer !== undefined
+    ? { id: unescaped(id), issuer: unescaped(issuer) }
+    : undefined;
+}
+
+function unescaped(part: string): string {
+  return part.replace(/\\([SE])\\/g, (_, letter) => (letter === 'S' ? '^' : '\\'));
+}
+
 function escaped(part: string): string {
   if (!/[\^\\]/.test(part)) return part;
   return part.replaceAll('\\', '\\E\\').replaceAll('^', '\\S\\');

@@ -9,6 +9,10 @@ const lww = fc.record({
   hlc: fc.constantFrom('', '0000000000000001', '0000000000000002'),
   origin: fc.constantFrom('north', 'south', '1.2.3'),
 });
+/** As an edit writes it. */
+const edited = fc
+  .tuple(lww, fc.constantFrom('', '0000000000000001'), fc.constantFrom('dr.a', 'dr.b'))
+  .map(([register, basis, by]) => ({ ...register, basis, by }));
 const max = fc.record({
   t: fc.constant('max'),
   value: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constantFrom('p', 'q')),
@@ -37,6 +41,7 @@ export const states = fc.letrec<{ state: RegisterMap; register: Register }>((tie
   register: fc.oneof(
     { maxDepth: 2 },
     lww,
+    edited,
     max,
     later,
     broken,

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { headerRegisters, mergeRegisters, uidPattern } from '@isthmus/domain';
+import { headerRegisters, isImageModality, mergeRegisters, uidPattern } from '@isthmus/domain';
 import type { InstanceStored, RegisterMap, StoredEvent } from '@isthmus/domain';
 import { tags } from '@isthmus/dicom';
 import { foldHeader } from './header-fold.ts';
@@ -142,9 +142,6 @@ function firstText(element: HeaderJson[string] | undefined): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** Modalities whose objects are no images: presentation states, key object selections, reports. */
-const withoutImages: ReadonlySet<string> = new Set(['PR', 'KO', 'SR']);
-
 async function foldStudies(
   tx: Tx,
   facts: readonly InstanceStored[],
@@ -198,7 +195,7 @@ function withInstance(row: StudyObjectsTable, fact: InstanceStored): StudyObject
   return {
     ...row,
     instance_count: row.instance_count + 1,
-    image_count: row.image_count + (withoutImages.has(modality) ? 0 : 1),
+    image_count: row.image_count + (isImageModality(modality) ? 1 : 0),
     modalities: modality === '' ? row.modalities : union(row.modalities, modality),
     sop_classes: union(row.sop_classes, fact.sopClassUid),
     header: foldHeader(row.header, fact.header, fact.sopInstanceUid, studyTags),

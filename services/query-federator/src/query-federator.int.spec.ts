@@ -130,6 +130,32 @@ describe('queries that this cluster answers alone', () => {
     assert.match(study.headers.get('etag') ?? '', /^"[0-9a-f]{16}-[0-9a-f]{16}"$/);
   });
 
+  it('[U17] shows that objects came after the approval, until somebody approves with them', async (t) => {
+    const north = await startFederator(t);
+    const approvedWith = (images: number, hlc: number) =>
+      change('study', '1.1', {
+        reports: {
+          t: 'map',
+          entries: {
+            A1: {
+              t: 'map',
+              entries: {
+                '1.base': lww({ status: 'APPROVED', objects: { count: images, images } }, hlc, 4),
+              },
+            },
+          },
+        },
+      });
+    const since = async (): Promise<unknown> =>
+      (await north.get('/api/v1/studies/1.1')).body.objectsSinceApproval;
+    await north.append(instanceStored({ study: '1.1', sop: '1.1.1' }), approvedWith(1, 1));
+    assert.equal(await since(), false);
+    await north.append(instanceStored({ study: '1.1', sop: '1.1.2' }));
+    assert.equal(await since(), true);
+    await north.append(approvedWith(2, 2));
+    assert.equal(await since(), false);
+  });
+
   it('lists a provisional copy only when the sender has said who the patient is', async (t) => {
     const north = await startFederator(t);
     await north.append(instanceStored({ study: '1.1', sop: '1.1.1', provisional: true }));

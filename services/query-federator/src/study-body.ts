@@ -1,5 +1,5 @@
 import { numberOf, stringOf, stringsOf, tags } from '@isthmus/dicom';
-import { lwwRegister } from '@isthmus/domain';
+import { objectsSinceApproval } from '@isthmus/domain';
 import type { ClusterOutcome, Report, StudyComment, StudyView } from '@isthmus/domain';
 import { readLinkedFacts } from './linked-row.ts';
 import type { RowHolder } from './linked-row.ts';
@@ -59,7 +59,8 @@ export function studyOfRecord(record: StudyRecord, here: Here, stale: boolean): 
     studyInstanceUid: record.studyInstanceUid,
     modalities: record.modalities,
     instanceCount: record.instanceCount,
-    objectsSinceApproval: lwwRegister(record.registers, 'objectsSinceApproval')?.value === true,
+    objectsSinceApproval:
+      objectsSinceApproval(record.registers, { count: record.instanceCount, images: record.imageCount }) > 0,
     verification: notVerified,
     specialty: null,
     bodyPart: null,

@@ -288,7 +288,15 @@ async function listen(core: Core, work: Work): Promise<HttpServer> {
     }),
     register: (app) => {
       const idempotency = createIdempotency({ db, service });
-      addStudyRoutes(app, { db, store, commands, idempotency, projection: studies, projectionWaitMs });
+      addStudyRoutes(app, {
+        cluster,
+        db,
+        store,
+        commands,
+        idempotency,
+        projection: studies,
+        projectionWaitMs,
+      });
       const configuration = (): ReturnType<ConfigurationWatch['current']> => core.configuration.current();
       addLinkRoutes(app, { cluster, db, store, configuration, linkState, delivery, checkpoint });
       addProjectionRoutes(app, { service, rebuilds: rebuildsOf(core) });

@@ -1,5 +1,6 @@
 import {
   decide,
+  isImageModality,
   isStamp,
   observe,
   patientKeysOf,
@@ -7,7 +8,14 @@ import {
   studyStamp,
   studySubject,
 } from '@isthmus/domain';
-import type { ChangeEvent, DecideContext, Refusal, RegisterMap, StudyCommand } from '@isthmus/domain';
+import type {
+  ChangeEvent,
+  DecideContext,
+  KnownObjects,
+  Refusal,
+  StudyCommand,
+  StudyState,
+} from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { derivedUuid, newUuid } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
@@ -90,7 +98,7 @@ export function createCommands(parts: {
     );
     const decision = decide(
       command,
-      { study: state.study.registers, patients: registersOf(state.patients) },
+      stateOf(state),
       contextOf({ cluster, clock, now: now(), newId }, options),
     );
     if ('refused' in decision) return decision;
@@ -134,7 +142,7 @@ export function createCommands(parts: {
       const state = await foldFor(store, eventLog, command);
       const whole = decide(
         command,
-        { study: state.study.registers, patients: registersOf(state.patients) },
+        stateOf(state),
         contextOf({ cluster, clock, now: now(), newId }, options),
       );
       if ('refused' in whole) return whole;
@@ -161,6 +169,7 @@ interface FoldedFor {
   readonly study: Folded;
   readonly patientKey: string | undefined;
   readonly patients: ReadonlyMap<string, Folded>;
+  readonly objects: KnownObjects | undefined;
 }
 
 async function foldFor(store: ReadableRows, eventLog: SubjectLog, command: StudyCommand): Promise<FoldedFor> {
@@ -170,11 +179,26 @@ async function foldFor(store: ReadableRows, eventLog: SubjectLog, command: Study
   const keys = command.type === 'RecordHolding' || command.type === 'AnnounceObjects' ? [] : wanted;
   const patients = new Map<string, Folded>();
   for (const key of keys) patients.set(key, await foldPatient(store, eventLog, key));
-  return { study, patientKey: own, patients };
+  // Only an approval says what objects it has seen.
+  const approves = command.type === 'ChangeReportStatus' && command.status === 'APPROVED';
+  const objects = approves ? await knownObjects(store, command.studyInstanceUid) : undefined;
+  return { study, patientKey: own, patients, objects };
 }
 
-function registersOf(patients: ReadonlyMap<string, Folded>): { [key: string]: RegisterMap } {
-  return Object.fromEntries([...patients].map(([key, folded]) => [key, folded.registers]));
+async function knownObjects(store: ReadableRows, study: string): Promise<KnownObjects> {
+  const objects = await store.objects([study]);
+  return {
+    count: objects.length,
+    images: objects.filter(({ modality }) => isImageModality(modality)).length,
+  };
+}
+
+function stateOf({ study, patients, objects }: FoldedFor): StudyState {
+  return {
+    study: study.registers,
+    patients: Object.fromEntries([...patients].map(([key, folded]) => [key, folded.registers])),
+    ...(objects ? { objects } : {}),
+  };
 }
 
 function contextOf(

@@ -5,6 +5,7 @@ import {
   holdersOf,
   holdingOf,
   homeOf,
+  isImageModality,
   manifestDigest,
   patientOf,
   peersTowards,
@@ -29,6 +30,7 @@ export interface FlushParts {
 interface ObjectSet {
   readonly sops: readonly string[];
   readonly digest: string;
+  readonly images: number;
   readonly local: number;
   readonly missing: number;
   /** Local objects that did not come as copies from a linked cluster. */
@@ -43,6 +45,7 @@ async function readObjects(store: RelayStore, study: string): Promise<ObjectSet>
   return {
     sops: rows.map((row) => row.sopInstanceUid).sort(compareText),
     digest: manifestDigest(manifest),
+    images: count((row) => isImageModality(row.modality)),
     local: count((row) => row.local),
     missing: count((row) => !row.local),
     originals: count((row) => row.local && !row.pulled),
@@ -74,9 +77,14 @@ export async function flushStudy(parts: FlushParts, row: DirtyStudy): Promise<vo
     if ('sequence' in outcome) await parts.projected(outcome.sequence);
   }
   if (held && mustAnnounce(objects, before, cluster)) {
-    const { digest, sops } = objects;
-    const command = { type: 'AnnounceObjects', studyInstanceUid: study, count: sops.length, digest } as const;
-    const outcome = await commands.execute(command);
+    const { digest, images, sops } = objects;
+    const outcome = await commands.execute({
+      type: 'AnnounceObjects',
+      studyInstanceUid: study,
+      count: sops.length,
+      images,
+      digest,
+    });
     if ('sequence' in outcome) await parts.projected(outcome.sequence);
     await store.write((rows) => rows.markAnnounced(study, sops));
     log.info({ study, count: sops.length }, 'objects: told of the object set');

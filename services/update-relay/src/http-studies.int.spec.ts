@@ -12,7 +12,7 @@ describe('commands over HTTP', { concurrency: false }, () => {
   before(async () => {
     const federation = await startFederation(shared, ['north'], []);
     north = federation.cluster('north');
-    for (const study of ['1.5.1', '1.5.2', '1.5.3', '1.5.4', '1.5.5']) {
+    for (const study of ['1.5.1', '1.5.2', '1.5.3', '1.5.4', '1.5.5', '1.5.6']) {
       await north.store(ctObject(study, 1, { patientId: `P-${study}` }));
       await until('the study', async () => (await studyAt(north, study))?.homeCluster === 'north');
     }
@@ -46,7 +46,7 @@ describe('commands over HTTP', { concurrency: false }, () => {
     );
     assert.equal(patient.name, 'Invented^Person');
     assert.equal(reports[0].reportId, 'R1');
-    assert.equal(holders[0].cluster, 'north');
+    assert.deepEqual([holders[0].cluster, holders[0].availability], ['north', 'ONLINE']);
   });
 
   it('answers 404 to a study that is not known, and 422 naming the field to a bad value', async () => {
@@ -64,6 +64,20 @@ describe('commands over HTTP', { concurrency: false }, () => {
       (await north.call('PATCH', '/api/v1/studies/1.5.1', { colour: 'red' })).body.errors[0].pointer,
       '/colour',
     );
+  });
+
+  it('[U8] keeps the approval in view under an addendum, until it is retracted', async () => {
+    await setStatus('1.5.6', { status: 'APPROVED', reportId: 'R1' });
+    const addendum = await setStatus('1.5.6', { status: 'DICTATED', addendum: true, reportId: 'R2' });
+    const [report] = addendum.body.reports;
+    assert.deepEqual(
+      [addendum.body.reportStatus, report.addendum, report.lastApproved.reportId],
+      ['DICTATED', true, 'R1'],
+    );
+    const retracted = await setStatus('1.5.6', { status: 'NEW', retract: true, reason: 'wrong side' });
+    assert.equal(retracted.status, 200);
+    assert.equal(retracted.body.reports[0].lastApproved, undefined);
+    assert.equal((await setStatus('1.5.6', { status: 'NEW', addendum: true })).status, 422);
   });
 
   it('[U8] answers 409 to a lower status unless the report is reopened', async () => {

@@ -29,6 +29,7 @@ import { columnText } from './tables.ts';
 import type { EntriesTable, RelayDatabase } from './tables.ts';
 
 export interface StudyRoutesParts {
+  readonly cluster: string;
   /** For what people read and nothing else does. */
   readonly db: RelayDatabase;
   readonly store: RelayStore;
@@ -143,13 +144,15 @@ function problemOf(refused: Refusal): Problem {
       return new Problem(404, undefined, { detail, code });
     case 'STATUS_WOULD_GO_BACK':
       return new Problem(409, undefined, { detail, code, errors: [{ pointer: '/status', detail }] });
+    case 'VALUE_CHANGED':
+      return new Problem(409, undefined, { detail, code, errors: [{ pointer: pointer ?? '', detail }] });
     case 'VALUE_INVALID':
       return unprocessable(pointer ?? '', detail, { code });
   }
 }
 
 async function readStudy(
-  { db, store }: StudyRoutesParts,
+  { cluster, db, store }: StudyRoutesParts,
   uid: string,
 ): Promise<{ readonly etag: string; readonly body: object } | undefined> {
   const study = (await store.studies([uid])).get(uid)?.registers;
@@ -161,7 +164,7 @@ async function readStudy(
       array_agg(distinct modality order by modality) filter (where modality <> '') as modalities
     from objects where study = ${uid}`.execute(db);
   const { instances = 0, modalities } = counted.rows[0] ?? { modalities: null };
-  const view = studyView(study, Object.fromEntries([[key, patient]]));
+  const view = studyView(study, Object.fromEntries([[key, patient]]), { [cluster]: 'ONLINE' });
   const body = { studyInstanceUid: uid, ...view, modalities: modalities ?? [], instanceCount: instances };
   return { etag: etagOf(studyStamp(study, patient)), body };
 }

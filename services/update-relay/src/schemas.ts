@@ -18,7 +18,18 @@ export const ReportStatusInput = Type.Object(
     at: Type.Optional(Type.String({ maxLength: 40, description: 'RFC 3339' })),
     reportId: Type.Optional(Type.String({ maxLength: 64 })),
     url: Type.Optional(Type.String({ maxLength: 2048, description: 'Where the report can be read' })),
-    reopen: Type.Optional(Type.Boolean({ description: 'Lets the status go back: opens a new revision' })),
+    reopen: Type.Optional(
+      Type.Boolean({
+        description: 'Lets the status go back: opens a new revision; the last approval stays in view',
+      }),
+    ),
+    addendum: Type.Optional(
+      Type.Boolean({ description: 'Opens an addendum to an approved report, or takes it a step further' }),
+    ),
+    retract: Type.Optional(
+      Type.Boolean({ description: 'Takes back the approvals that are there; opens a new revision' }),
+    ),
+    reason: Type.Optional(Type.String({ maxLength: 256, description: 'Why it is opened again' })),
   },
   closed,
 );
