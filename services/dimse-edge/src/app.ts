@@ -33,6 +33,8 @@ import type { RequestParts } from './requests.ts';
 import { createRetrieveJobs } from './retrieve-jobs.ts';
 import type { RetrieveJobs } from './retrieve-jobs.ts';
 import { createRetrieves } from './retrieve.ts';
+import { createComparisons } from './same-content.ts';
+import type { Comparisons } from './same-content.ts';
 import { createSpool } from './spool.ts';
 import { openTls } from './tls.ts';
 import type { EdgeTls } from './tls.ts';
@@ -101,8 +103,16 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     const announcedPulls = await openAnnouncedPulls(config.OBJECT_STORE, processes);
     const pool = associationPool();
     started.push(['association pool', () => pool.stop()]);
+    const comparisons = createComparisons({
+      store,
+      durable,
+      runningMax: config.COMPARISONS_MAX,
+      waitingMax: config.COMPARISONS_WAITING_MAX,
+      timeoutMs: config.COMPARISON_TIMEOUT_MS,
+    });
     const { handlers, jobs, requestParts, destinations } = wire(parts, {
       store,
+      comparisons,
       pool,
       metrics,
       watch,
@@ -154,6 +164,7 @@ function wire(
   { config, log, eventLog, openFile }: DimseEdgeParts,
   {
     store,
+    comparisons,
     pool,
     metrics,
     watch,
@@ -162,6 +173,7 @@ function wire(
     tls,
   }: {
     readonly store: ObjectStore;
+    readonly comparisons: Comparisons;
     readonly pool: AssociationPool;
     readonly metrics: EdgeMetrics;
     readonly watch: ConfigurationWatch;
@@ -198,7 +210,7 @@ function wire(
     freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
     ...(openFile ? { openFile } : {}),
   });
-  const receiving = { ...common, spool, acknowledged: acknowledgedIds() };
+  const receiving = { ...common, spool, comparisons, acknowledged: acknowledgedIds() };
   const retrieves = createRetrieves({
     ...common,
     take: (request) => answerCStore(request, receiving),

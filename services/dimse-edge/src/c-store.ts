@@ -10,6 +10,7 @@ import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { Pulls } from './pulls.ts';
 import type { AcknowledgedIds } from './acknowledged.ts';
+import type { Comparison, Comparisons, KeptObject } from './same-content.ts';
 import type { ReceivedObject, Spool } from './spool.ts';
 
 export interface CStoreParts {
@@ -18,6 +19,7 @@ export interface CStoreParts {
   readonly configuration: () => Configuration;
   readonly spool: Spool;
   readonly store: ObjectStore;
+  readonly comparisons: Comparisons;
   readonly eventLog: Pick<EventLog, 'append'>;
   readonly acknowledged: AcknowledgedIds;
   readonly pulls: Pulls;
@@ -47,9 +49,8 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
       await parts.spool.discard(received);
       return answer(request, parts, 'refused', identity.refused);
     }
-    const placed = await parts.store.place(received, identity.sopInstanceUid);
-    if (placed.outcome === 'conflict')
-      return await keepConflict(request, parts, received, identity, placed.file);
+    const placed = await putInPlace(request, parts, received, identity.sopInstanceUid);
+    if (placed.outcome === 'conflict') return await keepConflict(request, parts, received, identity, placed);
 
     const { callingAeTitle } = request.association;
     const others = await pullsOfOthers(request, identity.studyInstanceUid, parts);
@@ -64,11 +65,12 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
     const instance: LocatedInstance = {
       ...identity,
       sopClassUid: request.sopClassUid,
-      transferSyntaxUid: request.transferSyntaxUid,
+      transferSyntaxUid: placed.transferSyntaxUid,
       file: placed.file,
       fileBytes: placed.fileBytes,
     };
-    const event = factOf(instance, received, request, parts, pull?.peer);
+    const facts = { ...instance, dataSetSha256: placed.dataSetSha256, callingAeTitle };
+    const event = factOf(facts, received, request, parts, pull?.peer);
     if (!parts.acknowledged.has(event.id)) {
       await parts.eventLog.append('INSTANCES', instanceSubject(identity.studyInstanceUid), event);
       parts.acknowledged.add(event.id);
@@ -83,6 +85,29 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
     await parts.spool.discard(received);
     throw error;
   }
+}
+
+/** What is on disk under the SOP Instance UID now. `identical`: it was there, in another encoding. */
+type InPlace =
+  | (KeptObject & {
+      readonly outcome: 'stored' | 'duplicate' | 'identical';
+      readonly tidied: Promise<void>;
+    })
+  | { readonly outcome: 'conflict'; readonly file: string; readonly found: Different };
+type Different = Exclude<Comparison, { readonly outcome: 'same' }>;
+
+async function putInPlace(
+  request: StoreRequest,
+  parts: CStoreParts,
+  received: ReceivedObject,
+  sopInstanceUid: string,
+): Promise<InPlace> {
+  const { transferSyntaxUid, dataSetSha256 } = received;
+  const placed = await parts.store.place(received, sopInstanceUid);
+  if (placed.outcome !== 'conflict') return { ...placed, transferSyntaxUid, dataSetSha256 };
+  const found = await parts.comparisons.compare(received, placed.file, request.signal);
+  if (found.outcome !== 'same') return { ...placed, found };
+  return { ...found.kept, outcome: 'identical', tidied: parts.spool.discard(received) };
 }
 
 /** Only what can come for a pull is worth a look: what was moved for us, or comes from a station that we know. */
@@ -156,7 +181,7 @@ function refuse(status: number, errorComment: string): { readonly refused: Store
 }
 
 function factOf(
-  instance: LocatedInstance,
+  facts: Omit<InstanceStored, 'issuer' | 'provisional' | 'pulledFrom' | 'header'>,
   received: ReceivedObject,
   request: StoreRequest,
   parts: CStoreParts,
@@ -171,11 +196,6 @@ function factOf(
     pulledFrom:
       pulledFrom ?? (movedByUs ? stationOfAeTitle(configuration, callingAeTitle)?.aeTitle : undefined),
   });
-  const facts: Omit<InstanceStored, 'issuer' | 'provisional' | 'pulledFrom' | 'header'> = {
-    ...instance,
-    dataSetSha256: received.dataSetSha256,
-    callingAeTitle,
-  };
   return instanceStoredEvent(facts, {
     cluster: parts.cluster,
     configuration,
@@ -191,18 +211,21 @@ async function keepConflict(
   parts: CStoreParts,
   received: ReceivedObject,
   identity: Identity,
-  kept: string,
+  { file: kept, found }: { readonly file: string; readonly found: Different },
 ): Promise<StoreAnswer> {
+  const comparison =
+    found.outcome === 'different' ? { differences: found.differences } : { notCompared: found.why };
   const conflict = await parts.store.keepAside(received, {
     ...identity,
     sopClassUid: request.sopClassUid,
     callingAeTitle: request.association.callingAeTitle,
     receivedAt: parts.now().toISOString(),
     kept,
+    ...comparison,
   });
   parts.log.warn(
-    { ...keysOf(request), kept, aside: conflict.aside },
-    'c-store: other bytes under a known SOP Instance UID',
+    { ...keysOf(request), kept, aside: conflict.aside, ...comparison },
+    'c-store: other content under a known SOP Instance UID',
   );
   const errorComment = 'Other data under this SOP Instance UID; kept as a conflict';
   return answer(request, parts, 'conflict', { status: dimseStatus.Success, errorComment }, received);
@@ -211,7 +234,7 @@ async function keepConflict(
 function answer(
   request: StoreRequest,
   parts: CStoreParts,
-  outcome: 'stored' | 'duplicate' | 'conflict' | 'refused',
+  outcome: 'stored' | 'duplicate' | 'identical' | 'conflict' | 'refused',
   told: StoreAnswer,
   received?: ReceivedObject,
 ): StoreAnswer {

@@ -174,6 +174,25 @@ export const dimseEdgeConfig = {
     about:
       'C-STORE under way at once on one association to a destination that grants an asynchronous operations window; 1 asks for none',
   }),
+  COMPARISONS_MAX: integer({
+    default: 2,
+    min: 1,
+    max: 64,
+    about: 'Objects that came again with other bytes and are compared by content at once; others wait',
+  }),
+  COMPARISONS_WAITING_MAX: integer({
+    default: 50,
+    min: 0,
+    max: 5000,
+    about: 'Of those, that wait for their turn; more are kept as conflicts without a comparison',
+  }),
+  COMPARISON_TIMEOUT_MS: integer({
+    default: 20_000,
+    min: 10,
+    max: 600_000,
+    unit: 'ms',
+    about: 'Longest time of one such comparison, its wait included; then the object is kept as a conflict',
+  }),
   STOP_GRACE_MS: integer({
     default: 20_000,
     min: 0,

@@ -3,7 +3,7 @@ import { notFound, Problem, ProblemSchema, unprocessable } from '@isthmus/servic
 import type { HttpApp } from '@isthmus/service-kit';
 import { Type } from 'typebox';
 import { StationUnknownError, TooMuchWaitingError } from './errors.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectConflict, ObjectStore } from './object-store.ts';
 import type { RetrieveJobs } from './retrieve-jobs.ts';
 
 /** Conflicts that one answer lists at most. */
@@ -36,8 +36,17 @@ const ObjectConflictSchema = Type.Object(
     callingAeTitle: Type.String(),
     receivedAt: Type.String({ format: 'date-time' }),
     kept: Type.String({ description: 'File of the object that was here first and stays' }),
-    aside: Type.String({ description: 'File of the object that came later with other bytes' }),
+    aside: Type.String({ description: 'File of the object that came later with other content' }),
     asideDataSetSha256: Type.String(),
+    differences: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'Attributes that differ, as in 00081140[1].00081155; not all of them when there are many',
+      }),
+    ),
+    notCompared: Type.Optional(
+      Type.String({ description: 'Why it is not known what differs: timeout, busy, truncated, malformed …' }),
+    ),
   },
   { title: 'ObjectConflict' },
 );
@@ -116,12 +125,12 @@ export function registerRoutes(
     '/api/v1/object-conflicts',
     {
       schema: {
-        summary: 'Objects that came under a known SOP Instance UID with other bytes',
+        summary: 'Objects that came under a known SOP Instance UID with other content',
         tags: ['objects'],
         response: { 200: Type.Object({ items: Type.Array(ObjectConflictSchema), nextCursor: Type.Null() }) },
       },
     },
-    async () => ({ items: [...(await parts.store.conflicts(conflictsMax))], nextCursor: null }),
+    async () => ({ items: (await parts.store.conflicts(conflictsMax)).map(shownConflict), nextCursor: null }),
   );
 }
 
@@ -147,4 +156,8 @@ function startJob(jobs: RetrieveJobs, uid: string, body: { destination?: string;
 
 function mutable<Job extends { readonly missing: readonly string[] }>(job: Job): Job & { missing: string[] } {
   return { ...job, missing: [...job.missing] };
+}
+
+function shownConflict({ differences, ...conflict }: ObjectConflict) {
+  return { ...conflict, ...(differences === undefined ? {} : { differences: [...differences] }) };
 }

@@ -5,7 +5,7 @@ import { Counter, Gauge } from 'prom-client';
 /** What dimse-edge counts. Labels never carry AE titles or UIDs off the wire: strangers must not make new series. */
 export interface EdgeMetrics {
   readonly registry: Metrics;
-  /** Objects that came in by C-STORE. `outcome`: stored, duplicate, conflict, refused, failed. */
+  /** Objects that came in by C-STORE. `outcome`: stored, duplicate, identical, conflict, refused, failed. */
   received(outcome: string, bytes: number): void;
   /** Objects sent by C-STORE. `outcome`: sent, failed. */
   sent(outcome: string, bytes: number): void;

@@ -41,6 +41,10 @@ export interface ObjectConflict {
   readonly kept: string;
   readonly aside: string;
   readonly asideDataSetSha256: string;
+  /** Paths of attributes that differ (`00081140[1].00081155`), not all of them when there are many. */
+  readonly differences?: readonly string[];
+  /** Why what differs is not known: `timeout`, `busy`, or the code of a `DataSetError`. */
+  readonly notCompared?: string;
 }
 
 /** `stored`: new here. `duplicate`: the same bytes are here. `conflict`: other bytes are here under this UID. */
