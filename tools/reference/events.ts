@@ -43,6 +43,19 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       '`objects`',
       'The study has other objects; its manifest travels with the update.',
     ],
+    ObjectsRejected: ['study', '`rejections`', 'Objects no longer count, for a reason of IOCM.'],
+    ObjectsRestored: ['study', '`rejections`', 'Objects count again.'],
+    ObjectsMoved: [
+      'study',
+      '`objectTargets`, `targets`',
+      'Objects belong to another study (split, segment, move), or here again.',
+    ],
+    StudyMerged: [
+      'study',
+      '`mergedInto`',
+      'All objects of the study belong to another; its UID leads there.',
+    ],
+    StudyUnmerged: ['study', '`mergedInto`', 'The study stands for itself again.'],
     ValueRestored: [
       'study or patient',
       'one that an edit wrote',

@@ -25,6 +25,11 @@ export type ChangeType =
   | 'HolderChanged'
   | 'HomeTransferred'
   | 'StudyObjectsChanged'
+  | 'ObjectsRejected'
+  | 'ObjectsRestored'
+  | 'ObjectsMoved'
+  | 'StudyMerged'
+  | 'StudyUnmerged'
   | 'ValueRestored'
   | 'StateMerged';
 

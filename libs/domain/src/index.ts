@@ -58,6 +58,15 @@ export type {
   PatientCommand,
   UnmergePatient,
 } from './decide-patient.ts';
+export { decideStructure, objectsPerCommandMax } from './decide-structure.ts';
+export type {
+  MergeStudies,
+  MoveObjects,
+  RejectObjects,
+  RestoreObjects,
+  StructureCommand,
+  UnmergeStudies,
+} from './decide-structure.ts';
 export { digest, sha256 } from './digest.ts';
 export type { EventEnvelope, StoredEvent } from './envelope.ts';
 export {
@@ -146,6 +155,20 @@ export { mergeLinkMaps, nextHops, peersTowards } from './routes.ts';
 export type { LinkMap, NeighbourList } from './routes.ts';
 export { classDigests, holdingDigest, stateDigest } from './state-digest.ts';
 export type { DigestedState } from './state-digest.ts';
+export {
+  derivedStudy,
+  dividedReferences,
+  isRejectionReason,
+  isUrgentRejection,
+  placeObjects,
+  rejectionOf,
+  rejectionReasons,
+  resolveStudy,
+  sourcesOf,
+  structuralHolders,
+  studyOfObject,
+} from './structure.ts';
+export type { PlacedObject, RejectionReason, StudyStates } from './structure.ts';
 export { commentsOf, studyStamp, studyView } from './study-view.ts';
 export type { StudyComment, StudyView } from './study-view.ts';
 export {
