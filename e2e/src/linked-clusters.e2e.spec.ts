@@ -19,7 +19,7 @@ function assertSameObjects(received: ReadonlyMap<string, Buffer>, sent: Readonly
 describe('three linked clusters', { skip: missingTool('storescu') }, () => {
   let system: SystemUnderTest;
   let workstation: StoreScp;
-  const [first, second] = studiesOnDisk();
+  const [first, ...others] = studiesOnDisk();
   const studyUid = studyUidsOf(first!.files)[0]!;
   const north = () => system.cluster('north');
   const south = () => system.cluster('south');
@@ -97,8 +97,9 @@ describe('three linked clusters', { skip: missingTool('storescu') }, () => {
     }
   });
 
-  it('[R6] keeps the bytes of files that are sent as they are', async () => {
-    const files = second!.files;
+  it('[Q1] [R6] finds every other study at SOUTH, once, and keeps the bytes of files that are sent as they are', async (t) => {
+    const files = others.flatMap((group) => group.files);
+    const studies = studyUidsOf(files);
     for (const file of files.map((path) => readFileSync(path))) {
       const meta = metaOf(file);
       const association = await openRawAssociation({
@@ -110,25 +111,33 @@ describe('three linked clusters', { skip: missingTool('storescu') }, () => {
       assert.equal(await association.store({ ...meta, dataSet: file.subarray(meta.dataSetOffset) }), 0);
       await association.release();
     }
-    const reader = await startStoreScp(undefined, { aeTitle: 'READER2' });
-    try {
-      await call(south().http, 'PUT', '/api/v1/stations/READER2', {
-        host: '127.0.0.1',
-        port: reader.port,
-        kind: 'workstation',
-      });
-      await eventually(
-        'SOUTH delivers them',
-        async () => {
-          assert.equal((await moveStudy('south', 'READER2', studyUidsOf(files)[0]!)).code, 0);
-          assertSameObjects(await reader.dataSets(), dataSetsOf(files));
-          return true;
-        },
-        { timeoutMs: 15_000 },
-      );
-    } finally {
-      await reader.stop();
+    for (const uid of studies) {
+      await eventually(`SOUTH finds ${uid}`, async () => {
+        const keys = ['-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${uid}`];
+        const { output } = await runTool('findscu', [
+          '-v',
+          '-S',
+          '-aec',
+          'SOUTH',
+          ...keys,
+          ...address('south'),
+        ]);
+        const rows = output.split('(Pending)').length - 1;
+        return rows > 0 && { rows };
+      }).then(({ rows }) => assert.equal(rows, 1, uid));
     }
+    const reader = await startStoreScp(t, { aeTitle: 'READER2' });
+    await call(south().http, 'PUT', '/api/v1/stations/READER2', {
+      host: '127.0.0.1',
+      port: reader.port,
+      kind: 'workstation',
+    });
+    await eventually('SOUTH delivers them', async () => {
+      assert.equal((await moveStudy('south', 'READER2', studies.join('\\'))).code, 0);
+      assertSameObjects(await reader.dataSets(), dataSetsOf(files));
+      return true;
+    });
+    t.diagnostic(`${files.length} files of ${studies.length} studies in ${others.length} groups`);
   });
 
   it('[U3] makes SOUTH a holder of what it retrieved, known at NORTH', async () => {
