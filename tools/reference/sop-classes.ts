@@ -12,6 +12,8 @@ const names: { readonly [uid: string]: string } = {
   [uids.StudyRootMove]: 'Study Root Query/Retrieve Information Model – MOVE',
   [uids.PatientRootGet]: 'Patient Root Query/Retrieve Information Model – GET',
   [uids.StudyRootGet]: 'Study Root Query/Retrieve Information Model – GET',
+  [uids.StorageCommitmentPushModel]: 'Storage Commitment Push Model',
+  [uids.InstanceAvailabilityNotification]: 'Instance Availability Notification',
   [uids.IsthmusLinkedUpdateStorage]: 'Isthmus Linked Update Storage (private)',
   [uids.IsthmusLinkedQueryFind]: 'Isthmus Linked Study Root Query – FIND (private)',
   [uids.IsthmusLinkStateFind]: 'Isthmus Link State – FIND (private)',
@@ -24,6 +26,8 @@ const requested: ReadonlySet<string> = new Set([
   uids.StudyRootFind,
   uids.StudyRootMove,
   uids.StudyRootGet,
+  uids.StorageCommitmentPushModel,
+  uids.InstanceAvailabilityNotification,
   uids.IsthmusLinkedUpdateStorage,
   uids.IsthmusLinkedQueryFind,
   uids.IsthmusLinkStateFind,
@@ -34,6 +38,8 @@ const serviceClasses: { readonly [duty: string]: string } = {
   find: 'Query',
   move: 'Retrieve',
   get: 'Retrieve',
+  commitment: 'Storage commitment',
+  availability: 'Availability',
   linked: 'Linking (B)',
 };
 

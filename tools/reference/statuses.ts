@@ -135,6 +135,41 @@ const answered: { readonly [service: string]: readonly Row[] } = {
     ],
     ['SopClassNotSupported', 'Not a peer that speaks this class, or not now', 'Wait, then again'],
   ],
+  commitment: [
+    [
+      'Success',
+      'The request is durable and will be reported on; nothing is committed yet',
+      'Wait for N-EVENT-REPORT',
+    ],
+    [
+      'InvalidArgumentValue',
+      'No action information; Transaction UID or Referenced SOP Sequence missing, empty or no UIDs',
+      'Correct the request',
+    ],
+    ['NoSuchActionType', 'Another action type than 1', 'Correct the request'],
+    ['NoSuchSopInstance', 'Another SOP Instance than the well-known one', 'Correct the request'],
+    [
+      'ResourceLimitation',
+      'More than 20,000 objects; too many requests are pending; no room on disk',
+      'Split it; ask again later',
+    ],
+    ['ProcessingFailure', 'An internal error', 'Ask again later'],
+    ['SopClassNotSupported', 'SOP Class UID differs from that of the presentation context', ''],
+  ],
+  'commitment-report': [
+    [
+      'NoSuchSopInstance',
+      'No file of this SOP Instance UID, or its event is not in the log',
+      'Keep it; send it again',
+    ],
+    ['ClassInstanceConflict', 'It is of another SOP class than the request says', 'Correct the request'],
+  ],
+  availability: [
+    ['Success', 'It is written to the log', ''],
+    ['MissingAttribute', 'Study Instance UID is missing', 'Correct it'],
+    ['InvalidAttributeValue', 'Study Instance UID is not a UID', 'Correct it'],
+    ['ProcessingFailure', 'The attribute list cannot be read', 'Correct it'],
+  ],
   'link-state': [
     ['Pending', 'The one row of the answer', ''],
     ['Success', 'The question was understood and taken in', ''],

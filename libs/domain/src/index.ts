@@ -128,6 +128,8 @@ export type { Approval, KnownObjects, Report, ReportEntry, ReportStatus } from '
 export { requestSubjects } from './requests.ts';
 export type {
   ClusterOutcome,
+  CommitAnswer,
+  CommitRequest,
   DataSetJson,
   DimseFindAnswer,
   DimseFindRequest,
@@ -144,6 +146,8 @@ export type {
   LocateAnswer,
   LocatedInstance,
   LocateRequest,
+  NotifyAnswer,
+  NotifyRequest,
   QueryLevel,
   RetrieveAnswer,
   RetrieveRequest,

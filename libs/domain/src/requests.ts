@@ -188,6 +188,50 @@ export type SendAnswer =
     };
 
 /**
+ * `dimse.commit`, answered by dimse-edge: asks a station to commit to the storage of objects (N-ACTION), and waits for
+ * its report.
+ */
+export interface CommitRequest {
+  readonly aeTitle: string;
+  readonly instances: readonly { readonly sopClassUid: string; readonly sopInstanceUid: string }[];
+  /** From the acceptance of the request to the report. */
+  readonly timeoutMs: number;
+}
+export interface CommitAnswer {
+  /** `refused`: the station did not take the request. `no-report`: it did, and said no more in time. */
+  readonly outcome: 'reported' | 'refused' | 'no-report';
+  /** Of the N-ACTION response. */
+  readonly status: number;
+  readonly errorComment?: string;
+  readonly committed: readonly { readonly sopClassUid: string; readonly sopInstanceUid: string }[];
+  /** `reason`: Failure Reason (0008,1197); 0 when the station gave none. */
+  readonly failed: readonly {
+    readonly sopClassUid: string;
+    readonly sopInstanceUid: string;
+    readonly reason: number;
+  }[];
+}
+
+/** `dimse.notify`, answered by dimse-edge: an Instance Availability Notification (N-CREATE) to a station. */
+export interface NotifyRequest {
+  readonly aeTitle: string;
+  readonly studyInstanceUid: string;
+  readonly series: readonly {
+    readonly seriesInstanceUid: string;
+    readonly instances: readonly {
+      readonly sopClassUid: string;
+      readonly sopInstanceUid: string;
+      readonly availability: 'ONLINE' | 'NEARLINE' | 'OFFLINE' | 'UNAVAILABLE';
+    }[];
+  }[];
+  readonly timeoutMs: number;
+}
+export interface NotifyAnswer {
+  readonly status: number;
+  readonly errorComment?: string;
+}
+
+/**
  * `relay.receive`, answered by update-relay: a linked update that came in by C-STORE. The data set is the attachment.
  */
 export interface LinkedUpdateReceived {
@@ -220,6 +264,8 @@ export const requestSubjects = {
   dimseStore: 'dimse.store',
   retrieve: 'dimse.retrieve',
   send: 'dimse.send',
+  commit: 'dimse.commit',
+  notify: 'dimse.notify',
   linkedUpdate: 'relay.receive',
   linkState: 'relay.link-state',
 } as const;

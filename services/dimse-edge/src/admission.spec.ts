@@ -74,6 +74,30 @@ describe('[Q13] C-GET', () => {
   });
 });
 
+describe('storage commitment and instance availability', () => {
+  const classes = [uids.StorageCommitmentPushModel, uids.InstanceAvailabilityNotification];
+  const contexts = classes.map((sopClassUid, index) => ({
+    ...offer(sopClassUid, uids.ImplicitVrLittleEndian),
+    id: 2 * index + 1,
+  }));
+  const roles = [{ sopClassUid: uids.StorageCommitmentPushModel, scu: false, scp: true }];
+
+  it('are for configured stations, which may report on what we asked them', () => {
+    const answer = decide('stations', configured(station('CT1')), { contexts, roles });
+    assert.ok(answer.accept);
+    assert.deepEqual(
+      answer.contexts,
+      [1, 3].map((id) => ({ id, transferSyntaxUid: uids.ImplicitVrLittleEndian })),
+    );
+    assert.deepEqual(answer.roles, roles);
+    const stranger = decide('open-loopback', configured(), { contexts, remoteAddress: '127.0.0.1' });
+    assert.deepEqual(
+      stranger.accept && stranger.contexts,
+      [1, 3].map((id) => ({ id, reason: 3 })),
+    );
+  });
+});
+
 describe('admission by stations', () => {
   const known = configured(station('CT1', { alsoSendsAs: ['CT1_OLD'] }));
 
@@ -221,7 +245,6 @@ describe('presentation contexts', () => {
   it('does not promise services that it does not have', () => {
     const services = [
       uids.ModalityWorklistFind,
-      uids.StorageCommitmentPushModel,
       uids.ModalityPerformedProcedureStep,
       '1.2.840.10008.5.1.1.9',
       '1.2.840.10008.5.1.4.1.1.201.2',

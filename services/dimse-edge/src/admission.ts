@@ -6,7 +6,8 @@ import type { AdmitRequest, AdmitResult, AdmittedContext, OfferedContext } from 
 export type AdmissionMode = 'open-loopback' | 'stations';
 
 /** What an abstract syntax is to this edge. */
-export type SopClassDuty = 'verification' | 'find' | 'move' | 'get' | 'linked' | 'storage' | 'none';
+export type SopClassDuty =
+  'verification' | 'find' | 'move' | 'get' | 'commitment' | 'availability' | 'linked' | 'storage' | 'none';
 
 /** A-ASSOCIATE-RJ, PS3.8 Table 9-21: rejected permanently by the service user. */
 const rejectedPermanent = 1;
@@ -24,10 +25,15 @@ const duties: ReadonlyMap<string, SopClassDuty> = new Map([
   [uids.StudyRootMove, 'move'],
   [uids.PatientRootGet, 'get'],
   [uids.StudyRootGet, 'get'],
+  [uids.StorageCommitmentPushModel, 'commitment'],
+  [uids.InstanceAvailabilityNotification, 'availability'],
   [uids.IsthmusLinkedUpdateStorage, 'linked'],
   [uids.IsthmusLinkedQueryFind, 'linked'],
   [uids.IsthmusLinkStateFind, 'linked'],
 ]);
+
+/** Who is not configured could not be told later, or may not have objects. */
+const forStations: ReadonlySet<SopClassDuty> = new Set(['get', 'commitment', 'availability']);
 
 /** Identifiers and linked updates are read here, so only what we can read is accepted; explicit first. */
 const readableTransferSyntaxes = [
@@ -47,7 +53,7 @@ const notStorage = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.(?:200\.[4-6]|201\.[2-6])$
 
 /**
  * Sorts an abstract syntax. Everything that is not a service of ours is storage, private classes included, except what
- * the standard itself gives another service (worklists, storage commitment, print …): a peer that was promised
+ * the standard itself gives another service (worklists, print …): a peer that was promised
  * those would wait for answers that never come.
  */
 export function dutyOf(sopClassUid: string): SopClassDuty {
@@ -70,7 +76,8 @@ export function dutyOf(sopClassUid: string): SopClassDuty {
  * Each storage context is accepted with the first transfer syntax offered, since objects are kept as sent; one that
  * PS3.6 does not know is passed over, since not even the UIDs of such an object could be read. The three private
  * classes are for stations of kind `cluster` alone, and C-GET for configured stations: as with C-MOVE, objects leave to
- * nobody else. A peer may take objects of every storage class that it proposes to (role SCP, for C-GET). Called AE titles
+ * nobody else; storage commitment and availability, too. A peer may take objects of every storage class that it proposes to
+ * (role SCP, for C-GET), and report on storage commitment that we asked for. Called AE titles
  * are checked by the acceptor. Stations are known peers, which have places of their own (see `associationLimits`).
  *
  * @param options.addressesOf - Addresses known for a station's host; an empty list matches nobody.
@@ -96,7 +103,7 @@ export function admit(
     accept: true,
     isKnown: station !== undefined,
     contexts: request.contexts.map((context) => admitContext(context, station)),
-    roles: request.roles.filter((role) => dutyOf(role.sopClassUid) === 'storage'),
+    roles: request.roles.filter((role) => ['storage', 'commitment'].includes(dutyOf(role.sopClassUid))),
   };
 }
 
@@ -125,7 +132,7 @@ function admitContext(context: OfferedContext, station: Station | undefined): Ad
   const duty = dutyOf(context.sopClassUid);
   const refused =
     duty === 'none' ||
-    (duty === 'get' && station === undefined) ||
+    (forStations.has(duty) && station === undefined) ||
     (duty === 'linked' && station?.kind !== 'cluster');
   if (refused) return { id: context.id, reason: abstractSyntaxNotSupported };
   const transferSyntaxUid =

@@ -2,7 +2,7 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { implementationVersionName, uids } from '@isthmus/dicom';
 import { acceptAssociations, associationPool, dimseLimits, Occupancy } from '@isthmus/dimse';
-import type { Acceptor, AdmitRequest, AssociationHandlers, AssociationPool } from '@isthmus/dimse';
+import type { Acceptor, AdmitRequest, AssociationHandlers } from '@isthmus/dimse';
 import { stationOfAeTitle } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { readiness, sleep, startHttp, stopInOrder, watchConfiguration } from '@isthmus/service-kit';
@@ -13,6 +13,9 @@ import { openAnnouncedPulls } from './announced-pulls.ts';
 import type { AnnouncedPulls } from './announced-pulls.ts';
 import { associationLimits, warnOfGreed } from './association-limits.ts';
 import { answerCStore, associationEvents, associationHandlers } from './associations.ts';
+import { openCommitmentReports } from './commitment-reports.ts';
+import type { CommitmentReports } from './commitment-reports.ts';
+import { createCommitmentRequests } from './commitment-requests.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { createDestinations } from './destination.ts';
 import type { Destinations } from './destination.ts';
@@ -26,6 +29,7 @@ import type { EdgeMetrics } from './metrics.ts';
 import { openObjectStore } from './object-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import { createOutgoing } from './outgoing.ts';
+import type { Outgoing } from './outgoing.ts';
 import { createPulls } from './pulls.ts';
 import type { Pulls } from './pulls.ts';
 import { answerRequests } from './requests.ts';
@@ -110,10 +114,24 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       waitingMax: config.COMPARISONS_WAITING_MAX,
       timeoutMs: config.COMPARISON_TIMEOUT_MS,
     });
+    const outgoing = createOutgoing({
+      configuration: watch.current,
+      ourAeTitle: () => config.AE_TITLE,
+      pool,
+      tls,
+    });
+    const reports = await openCommitmentReports(config.OBJECT_STORE, durable, processes, {
+      ...commitmentSettings(config),
+      ...{ store, eventLog, outgoing, metrics, log, configuration: watch.current },
+      ourAeTitle: () => config.AE_TITLE,
+      now: () => new Date(),
+    });
+    started.push(['storage commitment', () => reports.stop()]);
     const { handlers, jobs, requestParts, destinations } = wire(parts, {
       store,
       comparisons,
-      pool,
+      outgoing,
+      reports,
       metrics,
       watch,
       pulls,
@@ -159,13 +177,23 @@ async function untilReady(watch: ConfigurationWatch, waitMs: number): Promise<vo
   await sleep(waitMs, isReady.signal);
 }
 
+function commitmentSettings(config: DimseEdgeConfig) {
+  return {
+    sameAssociationAfterMs: config.COMMITMENT_SAME_ASSOCIATION_MS,
+    triesMax: config.COMMITMENT_TRIES_MAX,
+    pauseMaxMs: config.COMMITMENT_PAUSE_MAX_MS,
+    pendingMax: config.COMMITMENTS_PENDING_MAX,
+  };
+}
+
 /** Puts the parts together. Nothing runs yet but what a call starts. */
 function wire(
   { config, log, eventLog, openFile }: DimseEdgeParts,
   {
     store,
     comparisons,
-    pool,
+    outgoing,
+    reports,
     metrics,
     watch,
     pulls,
@@ -174,7 +202,8 @@ function wire(
   }: {
     readonly store: ObjectStore;
     readonly comparisons: Comparisons;
-    readonly pool: AssociationPool;
+    readonly outgoing: Outgoing;
+    readonly reports: CommitmentReports;
     readonly metrics: EdgeMetrics;
     readonly watch: ConfigurationWatch;
     readonly pulls: Pulls;
@@ -231,6 +260,7 @@ function wire(
     associationsMax: config.ASSOCIATIONS_PER_DESTINATION,
     operationsInvokedMax: config.OPERATIONS_INVOKED_MAX,
   });
+  const commitmentRequests = createCommitmentRequests(common);
   const delivering = { ...common, retrieves, destinations, timeoutMs: config.MOVE_TIMEOUT_MS };
   return {
     destinations,
@@ -238,9 +268,10 @@ function wire(
       store: receiving,
       find: { ...common, timeoutMs: config.QUERY_TIMEOUT_MS },
       move: delivering,
+      commitment: { reports, requests: commitmentRequests, log },
     }),
     jobs: createRetrieveJobs({ ...delivering, jobsMax: config.RETRIEVE_JOBS_MAX }),
-    requestParts: { ...delivering, outgoing: createOutgoing({ configuration, ourAeTitle, pool, tls }) },
+    requestParts: { ...delivering, outgoing, commitmentRequests },
   };
 }
 

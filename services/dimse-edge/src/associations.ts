@@ -2,6 +2,7 @@ import { dimseStatus, uids } from '@isthmus/dicom';
 import type { AssociationEvent, AssociationHandlers, StatusAnswer, StoreRequest } from '@isthmus/dimse';
 import type { Log } from '@isthmus/service-kit';
 import { dutyOf } from './admission.ts';
+import { takeAvailability } from './availability.ts';
 import { handleCFind } from './c-find.ts';
 import type { CFindParts } from './c-find.ts';
 import { handleCGet } from './c-get.ts';
@@ -9,6 +10,8 @@ import { handleCMove } from './c-move.ts';
 import type { CMoveParts } from './c-move.ts';
 import { handleCStore } from './c-store.ts';
 import type { CStoreParts } from './c-store.ts';
+import { handleCommitmentAction } from './commitment-action.ts';
+import type { CommitmentParts } from './commitment-action.ts';
 import { logFailure, outcomeOf, statusOfError } from './dimse-status.ts';
 import { handleLinkedUpdate } from './linked-update.ts';
 
@@ -16,6 +19,7 @@ export interface AssociationParts {
   readonly store: CStoreParts;
   readonly find: CFindParts;
   readonly move: CMoveParts;
+  readonly commitment: CommitmentParts;
 }
 
 /** Which handler serves which DIMSE service, with counting and the one mapping of errors to statuses around it. */
@@ -53,6 +57,15 @@ export function associationHandlers(parts: AssociationParts): AssociationHandler
         return counted('c-get', { ...notServed, counts: { completed: 0, failed: 0, warning: 0 } });
       }
       return counted('c-get', yield* handleCGet(request, parts.move));
+    },
+    nAction: async (request) => counted('n-action', await handleCommitmentAction(request, parts.commitment)),
+    nEventReport: async (request) => {
+      const peer = request.association.callingAeTitle;
+      return counted('n-event-report', parts.commitment.requests.report(request, peer));
+    },
+    nCreate: async (request) => {
+      const isServed = dutyOf(request.sopClassUid) === 'availability';
+      return counted('n-create', isServed ? takeAvailability(request, log) : notServed);
     },
   };
 }

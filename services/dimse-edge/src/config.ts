@@ -193,6 +193,33 @@ export const dimseEdgeConfig = {
     unit: 'ms',
     about: 'Longest time of one such comparison, its wait included; then the object is kept as a conflict',
   }),
+  COMMITMENT_SAME_ASSOCIATION_MS: integer({
+    default: 1_000,
+    min: 0,
+    max: 60_000,
+    unit: 'ms',
+    about:
+      'A peer that keeps its association open so long after N-ACTION gets the storage commitment report on it; 0: always on a new one',
+  }),
+  COMMITMENT_TRIES_MAX: integer({
+    default: 200,
+    min: 1,
+    max: 10_000,
+    about: 'Times that a storage commitment report is sent before it is given up, restarts aside',
+  }),
+  COMMITMENT_PAUSE_MAX_MS: integer({
+    default: 600_000,
+    min: 10,
+    max: 86_400_000,
+    unit: 'ms',
+    about: 'Longest pause between two of them',
+  }),
+  COMMITMENTS_PENDING_MAX: integer({
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+    about: 'Requests for storage commitment that wait to be reported on; more are refused with 0213',
+  }),
   STOP_GRACE_MS: integer({
     default: 20_000,
     min: 0,

@@ -60,6 +60,20 @@ export class TlsFilesError extends Error {
   }
 }
 
+/** The peer did not take a storage commitment report. It is sent again later. */
+export class CommitmentRefusedError extends Error {
+  readonly code = 'COMMITMENT_REPORT_REFUSED';
+  readonly remedy = 'See what the peer logs for this Transaction UID.';
+  readonly status: number;
+
+  constructor(status: number, errorComment: string | undefined) {
+    const hex = status.toString(16).toUpperCase().padStart(4, '0');
+    super(`the peer answered the report with ${hex}${errorComment === undefined ? '' : ` ${errorComment}`}`);
+    this.name = 'CommitmentRefusedError';
+    this.status = status;
+  }
+}
+
 /** More work waits than is allowed. Nothing was started. */
 export class TooMuchWaitingError extends Error {
   readonly code = 'TOO_MUCH_WAITING';

@@ -12,6 +12,9 @@ export interface EdgeMetrics {
   /** DIMSE requests answered, by operation and class of status (success, warning, failure, cancel). */
   answered(operation: string, outcome: string): void;
   associations(open: number): void;
+  /** Requests for storage commitment that are done. `outcome`: committed (all of it), failed (some or all), undelivered. */
+  commitment(outcome: string): void;
+  commitmentsPending(count: number): void;
   /** Our certificate for DICOM over TLS is valid until then. */
   certificateExpires(validTo: Date): void;
 }
@@ -35,6 +38,14 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
     help: 'End of validity of the certificate for DICOM over TLS; 0 without one',
     registers,
   });
+  const commitments = counter('isthmus_storage_commitments_total', 'Requests for storage commitment done', [
+    'outcome',
+  ]);
+  const pending = new Gauge({
+    name: 'isthmus_storage_commitments_pending',
+    help: 'Requests for storage commitment that are to be reported on',
+    registers,
+  });
   return {
     registry,
     received: (outcome, bytes) => {
@@ -47,6 +58,8 @@ export function createEdgeMetrics(cluster: string): EdgeMetrics {
     },
     answered: (operation, outcome) => answers.inc({ operation, outcome }),
     associations: (count) => open.set(count),
+    commitment: (outcome) => commitments.inc({ outcome }),
+    commitmentsPending: (count) => pending.set(count),
     certificateExpires: (validTo) => expires.set(validTo.getTime() / 1_000),
   };
 }

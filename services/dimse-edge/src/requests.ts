@@ -3,12 +3,16 @@ import type { DataSetJson } from '@isthmus/dicom';
 import type { RequestedAssociation } from '@isthmus/dimse';
 import { requestSubjects } from '@isthmus/domain';
 import type {
+  CommitAnswer,
+  CommitRequest,
   DimseFindAnswer,
   DimseFindRequest,
   DimseStoreAnswer,
   DimseStoreRequest,
   EchoAnswer,
   EchoRequest,
+  NotifyAnswer,
+  NotifyRequest,
   RetrieveAnswer,
   RetrieveRequest,
   SendAnswer,
@@ -17,6 +21,8 @@ import type {
 } from '@isthmus/domain';
 import type { EventLog, IncomingRequest } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
+import { notifyAvailability } from './availability.ts';
+import type { CommitmentRequests } from './commitment-requests.ts';
 import { deliver } from './deliver.ts';
 import type { DeliverParts } from './deliver.ts';
 import { StationUnknownError } from './errors.ts';
@@ -36,12 +42,14 @@ export interface RequestParts extends DeliverParts {
   readonly eventLog: Pick<EventLog, 'requests'>;
   readonly outgoing: Outgoing;
   readonly retrieves: Retrieves;
+  readonly commitmentRequests: Pick<CommitmentRequests, 'ask'>;
+  readonly ourAeTitle: () => string;
   readonly log: Log;
 }
 
 /**
  * What other services of the cluster ask of the only room that speaks DICOM: `dimse.echo`, `dimse.find`, `dimse.store`,
- * `dimse.retrieve` and `dimse.send` (libs/domain, requests.ts).
+ * `dimse.retrieve`, `dimse.send`, `dimse.commit` and `dimse.notify` (libs/domain, requests.ts).
  * @returns Stops taking requests and waits for those at work.
  */
 export function answerRequests(parts: RequestParts): () => Promise<void> {
@@ -73,6 +81,16 @@ export function answerRequests(parts: RequestParts): () => Promise<void> {
     requests.answerStream<SendRequest, SendAnswer>(requestSubjects.send, (one) => send(one, parts), {
       concurrencyMax,
     }),
+    requests.answer<CommitRequest, CommitAnswer>(
+      requestSubjects.commit,
+      ({ payload }) => parts.commitmentRequests.ask(payload),
+      { concurrencyMax },
+    ),
+    requests.answer<NotifyRequest, NotifyAnswer>(
+      requestSubjects.notify,
+      ({ payload }) => notifyAvailability(payload, parts),
+      { concurrencyMax },
+    ),
   ];
   return async () => void (await Promise.all(stops.map((stop) => stop())));
 }

@@ -8,6 +8,7 @@ import type { Configuration, Station } from '@isthmus/domain';
 import type { Log } from '@isthmus/service-kit';
 import type { DimseEdgeConfig } from './config.ts';
 import { TlsFilesError } from './errors.ts';
+import { every } from './every.ts';
 
 /** How long before its last day a certificate of ours is warned of. */
 const warnBeforeMs = 30 * 24 * 3_600_000;
@@ -154,20 +155,4 @@ function tellOfCertificate(
   if (leftMs > warnBeforeMs) parts.log.info(facts, message);
   else if (leftMs > 0) parts.log.warn(facts, `${message}; our certificate expires soon`);
   else parts.log.error(facts, `${message}; our certificate has expired, peers will refuse it`);
-}
-
-/** Runs work again and again, never two at once. @returns Stops it. */
-function every(pauseMs: number, work: () => Promise<void>): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  let isStopped = false;
-  const next = (): void => {
-    if (isStopped) return;
-    timer = setTimeout(() => void work().finally(next), pauseMs);
-    timer.unref();
-  };
-  next();
-  return () => {
-    isStopped = true;
-    clearTimeout(timer);
-  };
 }

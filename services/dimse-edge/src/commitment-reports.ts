@@ -1,0 +1,326 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isWarning, uids } from '@isthmus/dicom';
+import type { EventReport, NOutcome } from '@isthmus/dimse';
+import { stationOfAeTitle } from '@isthmus/domain';
+import type { Configuration } from '@isthmus/domain';
+import { backoff, sleep } from '@isthmus/service-kit';
+import type { Log } from '@isthmus/service-kit';
+import { checkCommitment } from './commitment-check.ts';
+import type { CommitmentCheckParts } from './commitment-check.ts';
+import { eventInformation } from './commitment.ts';
+import type { CommitmentReport, CommitmentRequest } from './commitment.ts';
+import type { Durability } from './durability.ts';
+import type { EdgeProcesses } from './edge-processes.ts';
+import {
+  CommitmentRefusedError,
+  objectStoreError,
+  StationUnknownError,
+  TooMuchWaitingError,
+} from './errors.ts';
+import { every } from './every.ts';
+import type { EdgeMetrics } from './metrics.ts';
+import type { Outgoing } from './outgoing.ts';
+import { turns } from './turns.ts';
+
+/** Reports that are made and sent at once. */
+const runningMax = 4;
+/** How often the requests of processes that died are looked for. */
+const adoptEveryMs = 30_000;
+const firstPauseMs = 1_000;
+/** Kept beside those of the processes: nobody sends them any more. */
+const undelivered = 'undelivered';
+/** A directory of a process. */
+const processName = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** A request for storage commitment that was accepted and not yet reported on. */
+interface Pending extends CommitmentRequest {
+  /** Who asked, as it called itself. */
+  readonly aeTitle: string;
+  /** RFC 3339. */
+  readonly receivedAt: string;
+}
+
+/** Sends a report on the association that asked; rejects when that is over. */
+type ReportOnAssociation = (report: EventReport) => Promise<NOutcome>;
+
+export interface CommitmentReports {
+  /**
+   * Takes a request over: resolves when it is durable. From then on the report is sent, over restarts of this process
+   * and its end, until the peer takes it or the tries are used up. The same request again is taken once.
+   * @param sameAssociation - Tried first, if the peer keeps the association open.
+   * @throws {TooMuchWaitingError} {@link ObjectStoreFullError} {@link ObjectStoreFailedError} Nothing was taken over.
+   */
+  accept(request: Omit<Pending, 'receivedAt'>, sameAssociation?: ReportOnAssociation): Promise<void>;
+  /** Waits for reports that are being sent. What is pending stays, for the next process. */
+  stop(): Promise<void>;
+}
+
+export interface CommitmentReportParts extends CommitmentCheckParts {
+  readonly ourAeTitle: () => string;
+  readonly configuration: () => Configuration;
+  readonly outgoing: Outgoing;
+  readonly metrics: EdgeMetrics;
+  readonly log: Log;
+  readonly now: () => Date;
+  /** After the answer to N-ACTION: whoever has not released by then waits for the report. 0: never on it. */
+  readonly sameAssociationAfterMs: number;
+  readonly triesMax: number;
+  readonly pauseMaxMs: number;
+  readonly pendingMax: number;
+}
+
+/**
+ * Pending requests are files, `commitments/<process>/<SHA-256 of AE title and Transaction UID>.json` in the object
+ * store, there before N-ACTION is answered. Those of a process that died are taken over by another, at its start or
+ * a little later. What cannot be delivered ends in `commitments/undelivered/`, and in the log as an error.
+ *
+ * What is committed is looked up anew for each try, so that a report is true when it is sent.
+ * @throws {ObjectStoreFailedError} The directory cannot be made or read.
+ */
+export async function openCommitmentReports(
+  root: string,
+  durable: Durability,
+  processes: Pick<EdgeProcesses, 'id' | 'isAlive'>,
+  parts: CommitmentReportParts,
+): Promise<CommitmentReports> {
+  const reports = new Reports(join(root, 'commitments'), durable, processes, parts);
+  await reports.open();
+  return reports;
+}
+
+class Reports implements CommitmentReports {
+  readonly #all: string;
+  readonly #own: string;
+  readonly #durable: Durability;
+  readonly #processes: Pick<EdgeProcesses, 'id' | 'isAlive'>;
+  readonly #parts: CommitmentReportParts;
+  readonly #turns: ReturnType<typeof turns>;
+  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #stopping = new AbortController();
+  #stopAdopting: () => void = () => {};
+
+  constructor(
+    all: string,
+    durable: Durability,
+    processes: Pick<EdgeProcesses, 'id' | 'isAlive'>,
+    parts: CommitmentReportParts,
+  ) {
+    this.#all = all;
+    this.#own = join(all, processes.id);
+    this.#durable = durable;
+    this.#processes = processes;
+    this.#parts = parts;
+    this.#turns = turns({ runningMax, waitingMax: Number.MAX_SAFE_INTEGER, what: 'commitment reports' });
+  }
+
+  async open(): Promise<void> {
+    try {
+      await mkdir(this.#own, { recursive: true });
+      await mkdir(join(this.#all, undelivered), { recursive: true });
+      await this.#durable.directory(this.#all);
+      await this.#adopt();
+    } catch (error) {
+      throw objectStoreError(error);
+    }
+    this.#stopAdopting = every(adoptEveryMs, async () => {
+      await this.#adopt().catch((error: unknown) => {
+        this.#parts.log.error(
+          { err: error },
+          'storage commitment: requests of other processes cannot be read',
+        );
+      });
+    });
+  }
+
+  async accept(request: Omit<Pending, 'receivedAt'>, sameAssociation?: ReportOnAssociation): Promise<void> {
+    const name = `${keyOf(request)}.json`;
+    if (this.#underWay.has(name)) return;
+    if (this.#underWay.size >= this.#parts.pendingMax) {
+      throw new TooMuchWaitingError('storage commitments (COMMITMENTS_PENDING_MAX)', this.#parts.pendingMax);
+    }
+    const pending = { ...request, receivedAt: this.#parts.now().toISOString() };
+    await this.#write(name, pending);
+    this.#begin(name, pending, sameAssociation);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#stopAdopting();
+    await Promise.all(this.#underWay.values());
+    await rmdir(this.#own).catch(() => {});
+  }
+
+  async #write(name: string, pending: Pending): Promise<void> {
+    const path = join(this.#own, name);
+    try {
+      const handle = await open(`${path}.draft`, 'w', 0o640);
+      try {
+        await handle.writeFile(JSON.stringify(pending));
+        await this.#durable.file(handle);
+      } finally {
+        await handle.close();
+      }
+      await rename(`${path}.draft`, path);
+      await this.#durable.directory(this.#own);
+    } catch (error) {
+      await unlink(`${path}.draft`).catch(() => {});
+      throw objectStoreError(error);
+    }
+  }
+
+  /** Takes over what dead processes left. Of two that try the same file, one gets it. */
+  async #adopt(): Promise<void> {
+    for (const process of await readdir(this.#all)) {
+      if (!processName.test(process) || process === this.#processes.id) continue;
+      if (await this.#processes.isAlive(process)) continue;
+      const theirs = join(this.#all, process);
+      for (const name of await readdir(theirs).catch(() => [])) {
+        if (name.endsWith('.json') && !this.#underWay.has(name)) await this.#adoptOne(theirs, name);
+        // Already ours, or never promised to anybody.
+        else await unlink(join(theirs, name)).catch(() => {});
+      }
+      await rmdir(theirs).catch(() => {});
+    }
+  }
+
+  async #adoptOne(theirs: string, name: string): Promise<void> {
+    const path = join(this.#own, name);
+    try {
+      await rename(join(theirs, name), path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    await this.#durable.directory(this.#own);
+    let pending: Pending;
+    try {
+      pending = JSON.parse(await readFile(path, 'utf8')) as Pending;
+    } catch (error) {
+      this.#parts.log.error(
+        { file: name, err: error },
+        'storage commitment: a request cannot be read; kept aside',
+      );
+      await rename(path, join(this.#all, undelivered, name));
+      return;
+    }
+    this.#begin(name, pending, undefined);
+  }
+
+  #begin(name: string, pending: Pending, sameAssociation: ReportOnAssociation | undefined): void {
+    const { log, metrics } = this.#parts;
+    const done = this.#untilDelivered(name, pending, sameAssociation)
+      .catch((error: unknown) => log.error({ ...factsOf(pending), err: error }, 'storage commitment: failed'))
+      .finally(() => {
+        this.#underWay.delete(name);
+        metrics.commitmentsPending(this.#underWay.size);
+      });
+    this.#underWay.set(name, done);
+    metrics.commitmentsPending(this.#underWay.size);
+  }
+
+  /** Ends when the peer has the report, when the tries are used up, or when this process stops. */
+  async #untilDelivered(
+    name: string,
+    pending: Pending,
+    sameAssociation: ReportOnAssociation | undefined,
+  ): Promise<void> {
+    const { log, metrics, triesMax, pauseMaxMs } = this.#parts;
+    const { signal } = this.#stopping;
+    const facts = factsOf(pending);
+    if (sameAssociation && (await this.#reportedThere(pending, sameAssociation, signal))) {
+      return this.#finished(name);
+    }
+    const pause = backoff({ baseMs: Math.min(firstPauseMs, pauseMaxMs), maxMs: pauseMaxMs });
+    for (let tries = 1; !signal.aborted; tries++) {
+      try {
+        await this.#report(pending, (report) => this.#onNewAssociation(pending, report));
+        return await this.#finished(name);
+      } catch (error) {
+        const { message: why, code } = error as Error & { code?: unknown };
+        if (tries < triesMax)
+          log.warn({ ...facts, tries, code, why }, 'storage commitment: not reported; again later');
+        else {
+          log.error(
+            { ...facts, tries, code, why },
+            'storage commitment: given up, kept in commitments/undelivered',
+          );
+          metrics.commitment('undelivered');
+          return await rename(join(this.#own, name), join(this.#all, undelivered, name));
+        }
+      }
+      await pause.wait(signal);
+    }
+  }
+
+  /** On the association that asked, when the peer keeps it open: then it waits for the report there (PS3.4 J.3.3). */
+  async #reportedThere(pending: Pending, send: ReportOnAssociation, signal: AbortSignal): Promise<boolean> {
+    if (this.#parts.sameAssociationAfterMs === 0) return false;
+    await sleep(this.#parts.sameAssociationAfterMs, signal);
+    if (signal.aborted) return false;
+    try {
+      await this.#report(pending, send);
+      return true;
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#parts.log.debug({ ...factsOf(pending), why }, 'storage commitment: not on the same association');
+      return false;
+    }
+  }
+
+  async #report(pending: Pending, send: ReportOnAssociation): Promise<void> {
+    const { log, metrics, ourAeTitle } = this.#parts;
+    const release = await this.#turns.take(this.#stopping.signal);
+    try {
+      const report: CommitmentReport = await checkCommitment(pending, this.#parts);
+      const { status, errorComment } = await send({
+        sopClassUid: uids.StorageCommitmentPushModel,
+        sopInstanceUid: uids.StorageCommitmentPushModelInstance,
+        ...eventInformation(report, ourAeTitle()),
+      });
+      if (status !== 0 && !isWarning(status)) throw new CommitmentRefusedError(status, errorComment);
+      const [committed, failed] = [report.committed.length, report.failed.length];
+      log.info({ ...factsOf(pending), committed, failed, status }, 'storage commitment: reported');
+      metrics.commitment(failed === 0 ? 'committed' : 'failed');
+    } finally {
+      release();
+    }
+  }
+
+  async #onNewAssociation(pending: Pending, report: EventReport): Promise<NOutcome> {
+    const station = stationOfAeTitle(this.#parts.configuration(), pending.aeTitle);
+    if (!station) throw new StationUnknownError(pending.aeTitle);
+    const contexts = [
+      {
+        sopClassUid: uids.StorageCommitmentPushModel,
+        transferSyntaxUids: [uids.ExplicitVrLittleEndian, uids.ImplicitVrLittleEndian],
+        role: 'scp' as const,
+      },
+    ];
+    return this.#parts.outgoing.use(station.aeTitle, contexts, (association) =>
+      association.nEventReport(report),
+    );
+  }
+
+  async #finished(name: string): Promise<void> {
+    await unlink(join(this.#own, name)).catch((error: unknown) => {
+      // It will be reported once more after the next start: twice is no harm, and better than never.
+      this.#parts.log.warn({ err: error }, 'storage commitment: a request that is done cannot be removed');
+    });
+  }
+}
+
+function factsOf({ aeTitle: peer, transactionUid, instances }: Pending): {
+  readonly peer: string;
+  readonly transactionUid: string;
+  readonly instances: number;
+} {
+  return { peer, transactionUid, instances: instances.length };
+}
+
+function keyOf({ aeTitle, transactionUid }: Omit<Pending, 'receivedAt'>): string {
+  return createHash('sha256')
+    .update(JSON.stringify([aeTitle, transactionUid]))
+    .digest('hex');
+}
