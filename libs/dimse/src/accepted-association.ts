@@ -48,6 +48,8 @@ export interface ConnectionFacts {
   /** Set when the acceptor is full: this connection only learns why. */
   readonly refusal?: Rejection;
   readonly tls?: TlsFacts;
+  /** Called when it has asked for an association: until then its place may go to another connection. */
+  readonly asked: () => void;
   /** Takes a place for a calling AE title, given back by the acceptor; false when there is none. */
   readonly takePlace: Place['take'];
 }
@@ -115,6 +117,7 @@ export class AcceptedAssociation implements ConnectionOwner {
   // closing
 
   #associate(request: AssociateRequest): void {
+    this.#facts.asked();
     this.#connection.expectNothing();
     // Nothing but an abort is legal until we have answered.
     this.#connection.hold();

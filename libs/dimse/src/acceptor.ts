@@ -157,7 +157,9 @@ class Listening implements Acceptor {
     const remoteAddress = plainAddress(socket.remoteAddress);
     const isHandshakeTooMany =
       this.#tls !== undefined && this.#handshakes.size >= this.#limits.tlsHandshakesMax;
-    const place = isHandshakeTooMany ? undefined : this.#occupancy.enter(remoteAddress);
+    const place = isHandshakeTooMany
+      ? undefined
+      : this.#occupancy.enter(remoteAddress, () => socket.destroy());
     if (place === undefined) {
       socket.on('error', () => undefined);
       socket.destroy();
@@ -204,6 +206,7 @@ class Listening implements Acceptor {
       remoteAddress,
       tls,
       refusal: place.isServed ? undefined : tooManyAssociations,
+      asked: () => place.asked(),
       takePlace: (callingAeTitle, max, isKnown) => place.take(callingAeTitle, max, isKnown),
     });
     this.#open.add(association);

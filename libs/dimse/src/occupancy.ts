@@ -9,7 +9,15 @@ export interface Place {
    * @param isKnown - Gives back the place among those of its address that nobody knows.
    */
   take(callingAeTitle: string, associationsMax: number, isKnown: boolean): boolean;
+  /** It has asked for an association: its place is not given to others any more. */
+  asked(): void;
   leave(): void;
+}
+
+/** A connection that has not asked for an association yet. */
+interface Silent {
+  readonly leave: () => void;
+  readonly giveUp: () => void;
 }
 
 type Limits = Pick<
@@ -23,6 +31,8 @@ export class Occupancy {
   readonly #byAddress = new Map<string, number>();
   readonly #unknownByAddress = new Map<string, number>();
   readonly #byAeTitle = new Map<string, number>();
+  /** By address, the oldest first. */
+  readonly #silent = new Map<string, Set<Silent>>();
   #served = 0;
   #refused = 0;
 
@@ -37,9 +47,13 @@ export class Occupancy {
   /**
    * A place for a new connection. Beyond its limits an acceptor still answers a few with a reason;
    * `undefined`: not even that.
+   *
+   * Where there is no room, a connection that has been silent for longest gives its place up: who means it asks for an
+   * association at once. So connections that are only opened keep nobody out.
+   * @param giveUp - Ends the connection; called when its place goes to another, which may be while `enter` runs.
    */
-  enter(address: string): Place | undefined {
-    const isServed = this.#hasRoom(address);
+  enter(address: string, giveUp?: () => void): Place | undefined {
+    const isServed = this.#hasRoom(address) || this.#makeRoom(address);
     if (!isServed && this.#refused >= this.#limits.refusalsMax) return undefined;
     if (isServed) {
       this.#served += 1;
@@ -53,8 +67,14 @@ export class Occupancy {
       if (isUnknown) add(this.#unknownByAddress, address, -1);
       isUnknown = false;
     };
-    return {
+    let silent: Silent | undefined;
+    const asked = (): void => {
+      if (silent !== undefined) this.#forget(address, silent);
+      silent = undefined;
+    };
+    const place: Place = {
       isServed,
+      asked,
       take: (callingAeTitle, max, isKnown) => {
         if ((this.#byAeTitle.get(callingAeTitle) ?? 0) >= max) return false;
         aeTitle = callingAeTitle;
@@ -65,6 +85,7 @@ export class Occupancy {
       leave: () => {
         if (isLeft) return;
         isLeft = true;
+        asked();
         if (aeTitle !== undefined) add(this.#byAeTitle, aeTitle, -1);
         becomeKnown();
         if (isServed) {
@@ -73,14 +94,42 @@ export class Occupancy {
         } else this.#refused -= 1;
       },
     };
+    if (isServed && giveUp !== undefined) {
+      silent = { leave: place.leave, giveUp };
+      this.#silent.set(address, (this.#silent.get(address) ?? new Set()).add(silent));
+    }
+    return place;
+  }
+
+  #forget(address: string, silent: Silent): void {
+    const others = this.#silent.get(address);
+    others?.delete(silent);
+    if (others?.size === 0) this.#silent.delete(address);
+  }
+
+  /** An address that has all its places makes room by itself; else the one that has the most silent connections. */
+  #makeRoom(address: string): boolean {
+    const sets = this.#isAddressFull(address) ? [this.#silent.get(address)] : [...this.#silent.values()];
+    const most = sets.reduce(
+      (one, other) => ((other?.size ?? 0) > (one?.size ?? 0) ? other : one),
+      undefined,
+    );
+    const oldest = most?.values().next().value;
+    if (oldest === undefined) return false;
+    oldest.leave();
+    oldest.giveUp();
+    return this.#hasRoom(address);
   }
 
   #hasRoom(address: string): boolean {
-    const { associationsMax, associationsPerAddressMax, unknownPerAddressMax } = this.#limits;
+    return this.#served < this.#limits.associationsMax && !this.#isAddressFull(address);
+  }
+
+  #isAddressFull(address: string): boolean {
+    const { associationsPerAddressMax, unknownPerAddressMax } = this.#limits;
     return (
-      this.#served < associationsMax &&
-      (this.#byAddress.get(address) ?? 0) < associationsPerAddressMax &&
-      (this.#unknownByAddress.get(address) ?? 0) < unknownPerAddressMax
+      (this.#byAddress.get(address) ?? 0) >= associationsPerAddressMax ||
+      (this.#unknownByAddress.get(address) ?? 0) >= unknownPerAddressMax
     );
   }
 }
