@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { configSubject, requestSubjects } from '@isthmus/domain';
 import type { ConfigurationKind, EchoAnswer, EchoRequest, Link, Station } from '@isthmus/domain';
 import { connectEventLog } from '@isthmus/event-log';
-import type { EventLog } from '@isthmus/event-log';
+import type { EventLog, StreamLimits } from '@isthmus/event-log';
 import { createLog, readConfig } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
 import { eventually, shownLogLevel, testNats } from '@isthmus/testing';
@@ -20,6 +20,7 @@ export interface TestEdge {
   readonly aeTitle: string;
   readonly edge: DimseEdge;
   readonly eventLog: EventLog;
+  readonly natsUrl: string;
   readonly federator: ScriptedFederator;
   /** Directory of the object store. */
   readonly directory: string;
@@ -43,6 +44,8 @@ export async function startTestEdge(
     readonly cluster?: string;
     readonly settings?: { readonly [name: string]: string };
     readonly openFile?: (path: string) => Promise<FileHandle>;
+    /** How much the log takes. */
+    readonly streams?: StreamLimits;
     /** Default: shown when LOG_LEVEL is info. */
     readonly log?: Log;
   } = {},
@@ -52,7 +55,8 @@ export async function startTestEdge(
   const nats = await testNats();
   const directory = await mkdtemp(join(tmpdir(), 'isthmus-edge-'));
   const log = options.log ?? createLog({ service: 'dimse-edge', cluster, level: shownLogLevel });
-  const eventLog = await connectEventLog({ servers: nats.url, cluster, service: 'dimse-edge', log });
+  const { streams = {} } = options;
+  const eventLog = await connectEventLog({ servers: nats.url, cluster, service: 'dimse-edge', log, streams });
   const federator = scriptFederator(eventLog);
   const config = readConfig(dimseEdgeConfig, {
     ISTHMUS_CLUSTER: cluster,
@@ -85,6 +89,7 @@ export async function startTestEdge(
       return edge;
     },
     eventLog,
+    natsUrl: nats.url,
     federator,
     directory,
     log,
