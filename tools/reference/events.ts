@@ -56,6 +56,9 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       'All objects of the study belong to another; its UID leads there.',
     ],
     StudyUnmerged: ['study', '`mergedInto`', 'The study stands for itself again.'],
+    ClaimGranted: ['study', '`claim`', 'The home gave somebody the study to work on alone.'],
+    ClaimRenewed: ['study', '`claimRenewals`', 'The owner of the claim is still at work.'],
+    ClaimReleased: ['study', '`claim`', 'The owner is done, or his lease has ended.'],
     ValueRestored: [
       'study or patient',
       'one that an edit wrote',

@@ -24,6 +24,8 @@ export interface ChangeReportStatus {
   readonly retract?: boolean;
   /** Why it is opened again, for people. */
   readonly reason?: string;
+  /** Fence of the claim under which it is written (see `claims.ts`). */
+  readonly claim?: number;
 }
 
 /**

@@ -81,6 +81,8 @@ function invalidCommand(command: ChangeReportStatus): Decision | undefined {
   }
   if (reservedNames.has(command.accessionNumber ?? ''))
     return refuse('VALUE_INVALID', 'a reserved name', '/accessionNumber');
+  if (command.claim !== undefined && !Number.isSafeInteger(command.claim))
+    return refuse('VALUE_INVALID', 'not the fence of a claim', '/claim');
   const asked = [command.reopen, command.addendum, command.retract].filter((flag) => flag === true);
   if (asked.length > 1)
     return refuse('VALUE_INVALID', 'one of reopen, addendum and retract at a time', '/retract');
@@ -146,6 +148,7 @@ function nextEntry(
     reportId: command.reportId ?? present?.reportId ?? '',
     url: command.url ?? present?.url ?? '',
     ...(command.status === 'APPROVED' && seen ? { objects: seen } : {}),
+    ...(command.claim === undefined ? {} : { claim: command.claim }),
   };
 }
 

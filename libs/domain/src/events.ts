@@ -30,6 +30,9 @@ export type ChangeType =
   | 'ObjectsMoved'
   | 'StudyMerged'
   | 'StudyUnmerged'
+  | 'ClaimGranted'
+  | 'ClaimRenewed'
+  | 'ClaimReleased'
   | 'ValueRestored'
   | 'StateMerged';
 

@@ -46,10 +46,24 @@ export type {
   Station,
   StationKind,
 } from './configuration.ts';
+export { claimOf, lostClaims, mayCountOn } from './claims.ts';
+export type { Claim, LostClaim } from './claims.ts';
 export { conflictsBetween, lostTo } from './conflicts.ts';
 export type { Conflict, ConflictSide } from './conflicts.ts';
 export { decide } from './decide.ts';
 export { patientKeysOf, patientOf } from './decide-change-study.ts';
+export { decideClaim } from './decide-claim.ts';
+export type {
+  ClaimCommand,
+  ClaimContext,
+  ClaimDecision,
+  ClaimRefusal,
+  ClaimStudy,
+  ExpireClaim,
+  ReleaseClaim,
+  RenewClaim,
+  TakeOverClaim,
+} from './decide-claim.ts';
 export { announcedObjects } from './decide-holding.ts';
 export { decidePatient } from './decide-patient.ts';
 export type {

@@ -28,6 +28,8 @@ export interface ReportEntry {
   readonly url: string;
   /** With APPROVED: the objects of the study that were known where it was approved. */
   readonly objects?: KnownObjects;
+  /** Fence of the claim under which it was written. */
+  readonly claim?: number;
 }
 
 /** How many objects of a study are known. */
@@ -38,7 +40,7 @@ export interface KnownObjects {
 }
 
 /** A report as it shows. */
-export interface Report extends Omit<ReportEntry, 'objects'> {
+export interface Report extends Omit<ReportEntry, 'objects' | 'claim'> {
   readonly accessionNumber: string;
   /** Counts up from 1; a reopen, an addendum or a retraction raises it. */
   readonly revision: number;
