@@ -15,9 +15,10 @@ import {
 } from '../test/acceptor-under-test.ts';
 import { commandPdu, dataPdu, pdv, scriptedRequestor, storeCommand } from '../test/scripted-peer.ts';
 import { DataSetSourceError } from './index.ts';
+import type { DataSetSource } from './index.ts';
 import type { StoreRequest } from './index.ts';
 
-const object = (dataSet: Buffer | { file: string; offset: number }, sopInstanceUid = '1.2.3') => ({
+const object = (dataSet: DataSetSource, sopInstanceUid = '1.2.3') => ({
   sopClassUid: ctStorage,
   sopInstanceUid,
   transferSyntaxUid: explicitLittle,
@@ -177,6 +178,39 @@ describe('C-STORE', () => {
       association.cStore(object({ file: '/nowhere/object', offset: 0 })),
       DataSetSourceError,
     );
+    assert.equal((await association.cEcho()).status, 0);
+  });
+
+  it('finds where the data set begins in each file, whatever it was in the one before', async (t) => {
+    const received: Buffer[] = [];
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data }) => {
+          received.push(await collect(data));
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    /** The first four bytes say how long the head is; it can be read only when all of it is there. */
+    const offset = (head: Buffer): number => {
+      const length = head.readUInt32BE(0);
+      if (head.length < length) throw new Error('not all of the head');
+      return length;
+    };
+    for (const headBytes of [332, 332, 4, 1_024, 9_000, 65_536, 340]) {
+      for (const length of [0, 1_000, 600_000, 2_000_000]) {
+        const head = Buffer.alloc(headBytes, 0xff);
+        head.writeUInt32BE(headBytes, 0);
+        const stored = await file(t, Buffer.concat([head, pattern(length)]));
+        assert.deepEqual(await association.cStore(object({ file: stored, offset })), { status: 0 });
+        assert.ok(received.pop()?.equals(pattern(length)), `${length} bytes behind ${headBytes}`);
+      }
+    }
+    for (const bad of [Buffer.alloc(0), Buffer.alloc(3), Buffer.alloc(100_000, 0xff)]) {
+      const stored = await file(t, bad);
+      await assert.rejects(association.cStore(object({ file: stored, offset })), DataSetSourceError);
+    }
     assert.equal((await association.cEcho()).status, 0);
   });
 

@@ -1,4 +1,4 @@
-import { close, fstat, open, read, readv } from 'node:fs';
+import { closeSync, fstatSync, open, read, readv } from 'node:fs';
 import type { Connection } from './connection.ts';
 import { DataSetSourceError } from './errors.ts';
 import { fragmentHeaderBytes, writeFragmentHeader } from './message-writer.ts';
@@ -14,15 +14,20 @@ export type DataSetSource =
 const blockBytes = 512 * 1024;
 /** Up to here one block holds the whole data set: one read, one write. */
 const wholeBytesMax = 1024 * 1024;
-/** What is read to find the offset: first about as much as file meta information has, then all that it may have. */
-const headBytes = [4 * 1024, 64 * 1024] as const;
+/** File meta information has at most so many bytes. */
+const headBytesMax = 64 * 1024;
+/** What it has, until a first file was seen. */
+const headBytesFirst = 1024;
 /** Blocks are made in sizes like this, so that the next data set, a little longer, can use them too. */
 const blockStep = 64 * 1024;
 
-/** A data set that is ready to be sent: its length is known, its file is open. */
+/** A data set that is ready to be sent: its file is open. */
 export interface OpenDataSet {
-  /** Reads the first block already. To be followed by `send` with the same arguments, or `close`. */
-  prefetch(contextId: number, fragmentMax: number): void;
+  /**
+   * Reads the first block, once. To be awaited before `send`, with the same arguments; otherwise followed by `close`.
+   * Rejects with DataSetSourceError: nothing of it can be sent.
+   */
+  prefetch(contextId: number, fragmentMax: number): Promise<void>;
   /**
    * Sends `head` (the command set) and every byte as it is. Rejects with DataSetSourceError when the file ends
    * early: the message is broken then.
@@ -31,11 +36,14 @@ export interface OpenDataSet {
   close(): void;
 }
 
-/** Keeps a few blocks for the next data set, since large ones are dear to allocate. */
+/** What is used again for the next data set of an association. */
 export class BlockPool {
+  /** Where the data set of the last file began: it is likely to be so in the next. */
+  offset = headBytesFirst;
   readonly #kept: Buffer[] = [];
   readonly #keptMax = 3;
 
+  /** Large blocks are dear to allocate. */
   take(bytes: number): Buffer {
     const index = this.#kept.findIndex((block) => block.length >= bytes);
     if (index >= 0) return this.#kept.splice(index, 1)[0] as Buffer;
@@ -54,44 +62,16 @@ export class BlockPool {
  */
 export async function openDataSet(source: DataSetSource, blocks: BlockPool): Promise<OpenDataSet> {
   if (Buffer.isBuffer(source)) {
-    return { prefetch: () => undefined, send: (...to) => sendBuffer(source, ...to), close: () => undefined };
+    return {
+      prefetch: async () => undefined,
+      send: (...to) => sendBuffer(source, ...to),
+      close: () => undefined,
+    };
   }
   const file = await new Promise<number>((resolve, reject) => {
     open(source.file, 'r', (error, fd) => (error === null ? resolve(fd) : reject(unreadable(error))));
   });
-  const looks = [sizeOf(file), offsetIn(file, source.offset)] as const;
-  try {
-    const [size, offset] = await Promise.all(looks);
-    if (size < offset) throw new DataSetSourceError(`file of ${size} bytes, data set at ${offset}`);
-    return new FileDataSet(file, offset, size - offset, blocks);
-  } catch (error) {
-    // Not under a read that is still at it.
-    await Promise.allSettled(looks);
-    close(file);
-    throw error;
-  }
-}
-
-function sizeOf(file: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fstat(file, (error, stats) => (error === null ? resolve(stats.size) : reject(unreadable(error))));
-  });
-}
-
-async function offsetIn(file: number, offset: number | ((head: Buffer) => number)): Promise<number> {
-  if (typeof offset === 'number') return offset;
-  let cause: unknown;
-  for (const bytes of headBytes) {
-    const head = Buffer.allocUnsafe(bytes);
-    const bytesRead = await readSome(file, [head], 0);
-    try {
-      return offset(head.subarray(0, bytesRead));
-    } catch (error) {
-      cause = error;
-    }
-    if (bytesRead < bytes) break;
-  }
-  throw unreadable(cause as Error);
+  return new FileDataSet(file, source.offset, blocks);
 }
 
 async function sendBuffer(
@@ -133,25 +113,34 @@ interface FilledBlock {
 /**
  * Blocks take turns: one is being written while the next is read from the file straight between the fragment
  * headers, so that each block is one read and one write whatever the peer's maximum, and memory stays flat.
+ *
+ * Each call that goes to libuv's threads wakes one, which costs the event loop more than many a system call itself. So
+ * what never waits for a disk (fstat and close of a file that is open) is done at once, and the file meta information
+ * is read together with the first block: where that lies in the block is guessed, and read once more when it was wrong.
  */
 class FileDataSet implements OpenDataSet {
   readonly #file: number;
-  readonly #offset: number;
-  readonly #length: number;
+  readonly #find: ((head: Buffer) => number) | undefined;
   readonly #blocks: BlockPool;
+  /** Where the data set begins; a guess until the first block was read, if it has to be found. */
+  #offset: number;
+  #size = 0;
   #reading: Promise<FilledBlock> | undefined;
   #isClosed = false;
 
-  constructor(file: number, offset: number, length: number, blocks: BlockPool) {
+  constructor(file: number, offset: number | ((head: Buffer) => number), blocks: BlockPool) {
     this.#file = file;
-    this.#offset = offset;
-    this.#length = length;
     this.#blocks = blocks;
+    if (typeof offset === 'number') this.#offset = offset;
+    else {
+      this.#offset = blocks.offset;
+      this.#find = offset;
+    }
   }
 
-  prefetch(contextId: number, fragmentMax: number): void {
-    this.#reading ??= this.#read(0, contextId, fragmentMax);
-    this.#reading.catch(() => undefined); // Told to `send`.
+  async prefetch(contextId: number, fragmentMax: number): Promise<void> {
+    this.#reading ??= this.#first(contextId, fragmentMax);
+    await this.#reading;
   }
 
   async send(connection: Connection, contextId: number, fragmentMax: number, head: Buffer): Promise<void> {
@@ -159,7 +148,6 @@ class FileDataSet implements OpenDataSet {
     let firstHead: Buffer | undefined = head;
     let leaving: { written: Promise<void>; block: Buffer } | undefined;
     let at = 0;
-    this.prefetch(contextId, fragmentMax);
     do {
       const { block, filled } = await (this.#reading as Promise<FilledBlock>);
       this.#reading = undefined;
@@ -181,7 +169,7 @@ class FileDataSet implements OpenDataSet {
     if (this.#isClosed) return;
     this.#isClosed = true;
     // A descriptor must not be closed under a read: its number may be another file's by then.
-    const closeNow = (): void => close(this.#file, () => undefined);
+    const closeNow = (): void => closeSync(this.#file);
     if (this.#reading === undefined) closeNow();
     else this.#reading.then(closeNow, closeNow);
   }
@@ -191,20 +179,69 @@ class FileDataSet implements OpenDataSet {
     this.#blocks.give(block);
   }
 
+  get #length(): number {
+    return this.#size - this.#offset;
+  }
+
   /** Data bytes in one block. */
   #blockMax(fragmentMax: number): number {
     if (this.#length <= wholeBytesMax) return Math.max(1, this.#length);
     return Math.max(1, Math.floor(blockBytes / fragmentMax)) * fragmentMax;
   }
 
-  /** A block from `at` of the data set, with a fragment header before each `fragmentMax` bytes. */
-  async #read(at: number, contextId: number, fragmentMax: number): Promise<FilledBlock> {
+  async #first(contextId: number, fragmentMax: number): Promise<FilledBlock> {
+    try {
+      this.#size = fstatSync(this.#file).size;
+    } catch (error) {
+      throw unreadable(error as Error);
+    }
+    if (this.#find === undefined) {
+      this.#assertLongEnough();
+      return this.#read(0, contextId, fragmentMax);
+    }
+    this.#offset = Math.min(this.#offset, this.#size);
+    const head = Buffer.allocUnsafe(this.#offset);
+    const guessed = await this.#read(0, contextId, fragmentMax, head);
+    const offset = await this.#found(head, this.#find);
+    if (offset === this.#offset) return guessed;
+    this.#blocks.give(guessed.block);
+    this.#blocks.offset = offset;
+    this.#offset = offset;
+    this.#assertLongEnough();
+    return this.#read(0, contextId, fragmentMax);
+  }
+
+  async #found(head: Buffer, find: (head: Buffer) => number): Promise<number> {
+    try {
+      return find(head);
+    } catch {
+      // It is longer than was guessed, or no file of that kind.
+    }
+    const more = Buffer.allocUnsafe(Math.min(headBytesMax, this.#size));
+    await readFully(this.#file, [more], 0);
+    try {
+      return find(more);
+    } catch (error) {
+      throw unreadable(error as Error);
+    }
+  }
+
+  #assertLongEnough(): void {
+    if (this.#size >= this.#offset) return;
+    throw new DataSetSourceError(`file of ${this.#size} bytes, data set at ${this.#offset}`);
+  }
+
+  /**
+   * A block from `at` of the data set, with a fragment header before each `fragmentMax` bytes; with what stands before
+   * the data set in `head`, if that is given.
+   */
+  async #read(at: number, contextId: number, fragmentMax: number, head?: Buffer): Promise<FilledBlock> {
     const blockMax = this.#blockMax(fragmentMax);
     const size = Math.min(blockMax, this.#length - at);
     const block = this.#blocks.take(
       blockMax + Math.max(1, Math.ceil(blockMax / fragmentMax)) * fragmentHeaderBytes,
     );
-    const views: Buffer[] = [];
+    const views: Buffer[] = head === undefined ? [] : [head];
     let filled = 0;
     let taken = 0;
     do {
@@ -216,7 +253,7 @@ class FileDataSet implements OpenDataSet {
       filled += length;
       taken += length;
     } while (taken < size);
-    await readFully(this.#file, views, this.#offset + at);
+    await readFully(this.#file, views, head === undefined ? this.#offset + at : 0);
     return { block, filled };
   }
 }

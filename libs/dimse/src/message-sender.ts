@@ -47,11 +47,7 @@ export class MessageSender {
    * handed over. Rejects with DataSetSourceError or the error of the connection: the message is broken then.
    */
   async stream(contextId: number, command: CommandSet, dataSet: OpenDataSet): Promise<void> {
-    while (this.#isStreaming) {
-      // The next one is read while this one leaves; not all of a wide window, for the sake of memory.
-      if (this.#streams.length === 0) dataSet.prefetch(contextId, this.fragmentMax);
-      await new Promise<void>((begin) => this.#streams.push(begin));
-    }
+    while (this.#isStreaming) await new Promise<void>((begin) => this.#streams.push(begin));
     this.#isStreaming = true;
     try {
       const head = encodeFragments(contextId, true, encodeCommandSet(command), this.fragmentMax);

@@ -134,8 +134,10 @@ export class OutgoingRequests {
     try {
       const turn = this.#turns.take(1);
       try {
-        if (turn !== undefined)
-          await this.#prefetched(turn, () => dataSet.prefetch(contextId, this.#sender.fragmentMax));
+        const { fragmentMax } = this.#sender;
+        if (turn !== undefined) await this.#prefetched(turn, () => dataSet.prefetch(contextId, fragmentMax));
+        // What cannot be read is known before anything is sent.
+        await dataSet.prefetch(contextId, fragmentMax);
         this.#connection.assertOpen();
         const exchange = this.#begin({ contextId, timeoutMs });
         const { moveOriginator } = object;
@@ -224,10 +226,10 @@ export class OutgoingRequests {
   }
 
   /** Waits for a turn; reads ahead meanwhile, unless others do so already. */
-  async #prefetched(turn: Promise<void>, prefetch: () => void): Promise<void> {
+  async #prefetched(turn: Promise<void>, prefetch: () => Promise<void>): Promise<void> {
     if (this.#prefetches >= prefetchesMax) return turn;
     this.#prefetches += 1;
-    prefetch();
+    prefetch().catch(() => undefined); // Told when its turn has come.
     try {
       await turn;
     } finally {
