@@ -2,7 +2,6 @@ import { characterSetOf } from './character-sets.ts';
 import { stringOf } from './data-set-json.ts';
 import type { DataElement } from './data-set-json.ts';
 import { ElementHeader, tagText, undefinedLength } from './element-header.ts';
-import { encodeDataSet } from './encode.ts';
 import { DataSetError } from './errors.ts';
 import { readValue } from './read-value.ts';
 import { tags } from './tags.ts';
@@ -30,26 +29,58 @@ export interface FileMeta {
  * @throws DataSetError `unencodable` when a UID or title is not ASCII or holds a backslash
  */
 export function fileMetaInformation(meta: FileMeta & { readonly sourceAeTitle: string }): Buffer {
-  const group = encodeDataSet(
-    {
-      [tags.FileMetaInformationVersion]: { vr: 'OB', InlineBinary: Buffer.of(0, 1).toString('base64') },
-      [tags.MediaStorageSOPClassUID]: { vr: 'UI', Value: [meta.sopClassUid] },
-      [tags.MediaStorageSOPInstanceUID]: { vr: 'UI', Value: [meta.sopInstanceUid] },
-      [tags.TransferSyntaxUID]: { vr: 'UI', Value: [meta.transferSyntaxUid] },
-      [tags.ImplementationClassUID]: { vr: 'UI', Value: [uids.IsthmusImplementationClass] },
-      [tags.ImplementationVersionName]: { vr: 'SH', Value: [implementationVersionName] },
-      [tags.SourceApplicationEntityTitle]: { vr: 'AE', Value: [meta.sourceAeTitle] },
-    },
-    uids.ExplicitVrLittleEndian,
-  );
-  const head = Buffer.alloc(preambleBytes + prefix.length + 12);
-  head.write(prefix, preambleBytes, 'latin1');
-  const lengthAt = preambleBytes + prefix.length;
-  head.writeUInt16LE(0x0002, lengthAt);
-  head.write('UL', lengthAt + 4, 'latin1');
-  head.writeUInt16LE(4, lengthAt + 6);
-  head.writeUInt32LE(group.length, lengthAt + 8);
-  return Buffer.concat([head, group]);
+  // Written by hand: it is made for every object that comes in, and is mostly the same.
+  const values: readonly [element: number, vr: 'UI' | 'SH' | 'AE', value: string][] = [
+    [0x0002, 'UI', meta.sopClassUid],
+    [0x0003, 'UI', meta.sopInstanceUid],
+    [0x0010, 'UI', meta.transferSyntaxUid],
+    [0x0012, 'UI', uids.IsthmusImplementationClass],
+    [0x0013, 'SH', implementationVersionName],
+    [0x0016, 'AE', meta.sourceAeTitle],
+  ];
+  let size = beforeValues.length;
+  for (const [, , value] of values) size += 8 + evenLength(value);
+  const bytes = Buffer.alloc(size);
+  beforeValues.copy(bytes);
+  bytes.writeUInt32LE(size - groupStart, groupLengthAt);
+  let at = beforeValues.length;
+  for (const [element, vr, value] of values) {
+    if (!plainText.test(value)) {
+      throw new DataSetError('unencodable', 'Not ASCII, or with a backslash', {
+        tag: `0002${element.toString(16).padStart(4, '0').toUpperCase()}`,
+      });
+    }
+    bytes.writeUInt16LE(0x0002, at);
+    bytes.writeUInt16LE(element, at + 2);
+    bytes.write(vr, at + 4, 'latin1');
+    bytes.writeUInt16LE(evenLength(value), at + 6);
+    bytes.write(value, at + 8, 'latin1');
+    at += 8 + evenLength(value);
+    if (vr !== 'UI' && value.length % 2 === 1) bytes.write(' ', at - 1, 'latin1');
+  }
+  return bytes;
+}
+
+/** ASCII without the backslash, which separates values. */
+const plainText = /^[\p{ASCII}--[\\]]*$/v;
+const groupLengthAt = preambleBytes + prefix.length + 8;
+/** Where the bytes begin that the group's length counts. */
+const groupStart = groupLengthAt + 4;
+
+/** Preamble, prefix, the group's length (to be filled in) and (0002,0001). */
+const beforeValues = Buffer.concat([
+  Buffer.alloc(preambleBytes),
+  Buffer.from(prefix, 'latin1'),
+  Buffer.from('02000000', 'hex'),
+  Buffer.from('UL', 'latin1'),
+  Buffer.from('040000000000', 'hex'),
+  Buffer.from('02000100', 'hex'),
+  Buffer.from('OB', 'latin1'),
+  Buffer.from('0000020000000001', 'hex'),
+]);
+
+function evenLength(value: string): number {
+  return value.length + (value.length % 2);
 }
 
 /**

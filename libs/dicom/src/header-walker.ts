@@ -91,6 +91,11 @@ export class HeaderWalker {
     return this.#error;
   }
 
+  /** Pixel data or what comes after has begun: `attributes` are all that there will be. */
+  get isPastHead(): boolean {
+    return this.#pastHead;
+  }
+
   /** Elements kept so far. A kept sequence that cannot be read is left out. */
   get attributes(): DataSetJson {
     this.#attributes ??= this.#readHead();
@@ -270,16 +275,23 @@ interface Wanted {
   readonly privateGroups: ReadonlySet<number>;
 }
 
+const knownWanted = new WeakMap<ReadonlySet<string>, Wanted>();
+
+/** The same few sets are asked for again and again; a set that is changed afterwards is not looked at anew. */
 function wantedOf(names: ReadonlySet<string>): Wanted {
+  const known = knownWanted.get(names);
+  if (known !== undefined) return known;
   const all = [...names, tags.SpecificCharacterSet, tags.PixelRepresentation].map((name) =>
     Number.parseInt(name, 16),
   );
   const ofPrivate = all.filter((tag) => isOdd(tag));
-  return {
+  const wanted = {
     tags: new Set(all),
     privateElements: new Set(ofPrivate.map((tag) => groupOf(tag) * 0x100 + (tag & 0xff))),
     privateGroups: new Set(ofPrivate.map(groupOf)),
   };
+  knownWanted.set(names, wanted);
+  return wanted;
 }
 
 function isWanted({ tags: wanted, privateElements, privateGroups }: Wanted, tag: number): boolean {

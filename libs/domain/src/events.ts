@@ -68,8 +68,8 @@ export interface InstanceStored {
   readonly file: string;
   /** Bytes of the file, header of group 0002 included. */
   readonly fileBytes: number;
-  /** SHA-256 (hex) of the data set bytes as received, without group 0002. */
-  readonly dataSetSha256: string;
+  /** AES-128-GMAC (hex, key and IV of zeros) of the data set bytes as received, without group 0002. */
+  readonly dataSetChecksum: string;
   readonly header: HeaderAttributes;
   /** Issuer of Patient ID: from the header, else the patient domain of the sending station, else the cluster's. */
   readonly issuer: string;

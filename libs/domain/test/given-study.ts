@@ -26,7 +26,7 @@ export function instanceStored(changes: Partial<InstanceStored> = {}): InstanceS
     transferSyntaxUid: '1.2.840.10008.1.2.1',
     file: 'ab/cd',
     fileBytes: 100,
-    dataSetSha256: '00',
+    dataSetChecksum: '00',
     header: {
       '00100020': { vr: 'LO', Value: ['P1'] },
       '00100010': { vr: 'PN', Value: [{ Alphabetic: 'DOE^JANE' }] },

@@ -3,6 +3,7 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { NatsConnection } from '@nats-io/transport-node';
 
+import { Acknowledgements } from './acknowledgements.ts';
 import type { EventLogLogger } from './capabilities.ts';
 import { LogUnavailableError } from './errors.ts';
 
@@ -19,6 +20,8 @@ export interface Connection {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
+  /** For what is published to streams. */
+  readonly acknowledgements: Acknowledgements;
   readonly connected: boolean;
   /** Called after each reconnect. @returns Stops listening. */
   onReconnect(listener: () => void): () => void;
@@ -76,6 +79,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     nc,
     jsm,
     js: jetstream(nc, { timeout: apiTimeoutMs }),
+    acknowledgements: new Acknowledgements(nc, onReconnect),
     get connected() {
       return connected && !nc.isClosed();
     },

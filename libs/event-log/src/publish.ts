@@ -1,7 +1,8 @@
 import type { PubAck } from '@nats-io/jetstream';
-import { headers, nuid, RequestError } from '@nats-io/transport-node';
+import { headers, nuid } from '@nats-io/transport-node';
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 
+import { NobodyListens } from './acknowledgements.ts';
 import type { Connection } from './connection.ts';
 import { AppendRefusedError, EventTooLargeError, LogFullError, LogUnavailableError } from './errors.ts';
 import type { StreamName } from './event-log.ts';
@@ -95,9 +96,8 @@ async function oneAttempt(
   timeout: number,
 ): Promise<{ acknowledged: Appended } | { failed: unknown }> {
   try {
-    // An answer that was lost with a connection does not come any more: do not wait for it.
-    const request = connection.nc.request(event.subject, event.payload, { headers: attached, timeout });
-    const ack = parseAck(await connection.orReconnect(request));
+    const { acknowledgements } = connection;
+    const ack = parseAck(await acknowledgements.publish(event.subject, event.payload, attached, timeout));
     return { acknowledged: { sequence: ack.seq, duplicate: ack.duplicate === true } };
   } catch (failed) {
     return { failed };
@@ -137,8 +137,8 @@ function knownRefusal(stream: StreamName, error: unknown): Error | undefined {
 }
 
 function unavailable(stream: StreamName, cause: unknown): LogUnavailableError {
-  const nobody = cause instanceof RequestError && cause.isNoResponders();
-  const detail = nobody ? 'JetStream is not ready or the stream is missing' : 'no acknowledgement';
+  const detail =
+    cause instanceof NobodyListens ? 'JetStream is not ready or the stream is missing' : 'no acknowledgement';
   return new LogUnavailableError(`${stream}: ${detail}`, { cause });
 }
 
@@ -155,7 +155,7 @@ export async function publishBatch(
   stream: StreamName,
   events: readonly OutgoingEvent[],
 ): Promise<readonly Appended[]> {
-  const { nc } = connection;
+  const { nc, acknowledgements } = connection;
   const batch = nuid.next();
   const headersOf = (index: number): MsgHdrs => {
     const attached = eventHeaders(stream, (events[index] as OutgoingEvent).id);
@@ -172,8 +172,8 @@ export async function publishBatch(
     }
     const attached = headersOf(last);
     attached.set('Nats-Batch-Commit', '1');
-    const commit = nc.request(final.subject, final.payload, { headers: attached, timeout: attemptTimeoutMs });
-    const ack = parseAck(await connection.orReconnect(commit));
+    const commit = acknowledgements.publish(final.subject, final.payload, attached, attemptTimeoutMs);
+    const ack = parseAck(await commit);
     // A server that knows no batches stores plain messages and says nothing of a batch.
     if (ack.batch !== batch || ack.count !== events.length) throw new Error('the server knows no batches');
     return events.map((_, index) => ({ sequence: ack.seq - last + index, duplicate: false }));

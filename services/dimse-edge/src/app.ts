@@ -1,5 +1,4 @@
 import { access, constants, mkdir } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { implementationVersionName, uids } from '@isthmus/dicom';
 import { acceptAssociations, associationPool, dimseLimits, Occupancy } from '@isthmus/dimse';
 import type { Acceptor, AdmitRequest, AssociationHandlers } from '@isthmus/dimse';
@@ -19,6 +18,8 @@ import { createCommitmentRequests } from './commitment-requests.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { createDestinations } from './destination.ts';
 import type { Destinations } from './destination.ts';
+import { diskOf } from './disk.ts';
+import type { Disk, DiskCalls } from './disk.ts';
 import { durability } from './durability.ts';
 import { joinEdgeProcesses } from './edge-processes.ts';
 import { wantedTags } from './header.ts';
@@ -61,8 +62,8 @@ export interface DimseEdgeParts {
   readonly config: DimseEdgeConfig;
   readonly log: Log;
   readonly eventLog: EventLog;
-  /** How temporary files are opened; tests put a failing disk here. */
-  readonly openFile?: (path: string) => Promise<FileHandle>;
+  /** What objects are written with; tests put a failing disk here. */
+  readonly diskCalls?: DiskCalls;
 }
 
 /** The edge waits so long for the configuration before it opens its port with what there is. */
@@ -96,14 +97,15 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     started.push(['TLS files', () => tls?.stop()]);
     const durable = durability(config.FSYNC);
     started.push(['object store', () => durable.close()]);
+    const disk = diskOf(parts.diskCalls === undefined ? {} : { calls: parts.diskCalls, threads: false });
     const pulls = createPulls(() => config.AE_TITLE);
     // First its name, then what it puts on the disk: others must not take that for the left-overs of a dead one.
     const processes = joinEdgeProcesses({ eventLog, log, onArrival: pulls.arrived });
     started.push(['process name', () => processes.stop()]);
     await processes.isAlive(processes.id);
     await mkdir(config.OBJECT_STORE, { recursive: true });
-    const store = await openObjectStore(config.OBJECT_STORE, durable, processes);
-    started.push(['temporary files', () => store.close()]);
+    const store = await openObjectStore(config.OBJECT_STORE, { durable, disk, processes });
+    started.push(['temporary files', () => store.close()], ['files made ahead', () => disk.close()]);
     const announcedPulls = await openAnnouncedPulls(config.OBJECT_STORE, processes);
     const pool = associationPool();
     started.push(['association pool', () => pool.stop()]);
@@ -128,6 +130,7 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
     });
     started.push(['storage commitment', () => reports.stop()]);
     const { handlers, jobs, requestParts, destinations } = wire(parts, {
+      disk,
       store,
       comparisons,
       outgoing,
@@ -188,8 +191,9 @@ function commitmentSettings(config: DimseEdgeConfig) {
 
 /** Puts the parts together. Nothing runs yet but what a call starts. */
 function wire(
-  { config, log, eventLog, openFile }: DimseEdgeParts,
+  { config, log, eventLog }: DimseEdgeParts,
   {
+    disk,
     store,
     comparisons,
     outgoing,
@@ -200,6 +204,7 @@ function wire(
     announcedPulls,
     tls,
   }: {
+    readonly disk: Disk;
     readonly store: ObjectStore;
     readonly comparisons: Comparisons;
     readonly outgoing: Outgoing;
@@ -237,7 +242,7 @@ function wire(
     directory: store.incoming,
     wanted: wantedTags,
     freeMinBytes: config.OBJECT_STORE_FREE_MIN_MIB * 1024 * 1024,
-    ...(openFile ? { openFile } : {}),
+    disk,
   });
   const receiving = { ...common, spool, comparisons, acknowledged: acknowledgedIds() };
   const retrieves = createRetrieves({

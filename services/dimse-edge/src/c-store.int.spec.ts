@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import fs, { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -140,12 +140,12 @@ describe('C-STORE', () => {
   it('answers A700 when the disk is full, leaves nothing, and goes on when there is room again', async (test) => {
     let full = true;
     const edge = await startTestEdge(test, {
-      openFile: async (path) => {
-        const handle = await open(path, 'wx');
-        if (full) {
-          handle.writev = () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
-        }
-        return handle;
+      diskCalls: {
+        ...fs,
+        writevSync: (file: number, slices: readonly Buffer[]) => {
+          if (full) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+          return fs.writevSync(file, slices);
+        },
       },
     });
     const object = ctObject({});

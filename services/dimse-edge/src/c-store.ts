@@ -37,7 +37,7 @@ export interface CStoreParts {
  * and become the same event. Statuses: PS3.4 B.2.3.
  */
 export async function handleCStore(request: StoreRequest, parts: CStoreParts): Promise<StoreAnswer> {
-  const received = await parts.spool.receive(request.data.batches(), {
+  const received = await parts.spool.receive(request.data, {
     sopClassUid: request.sopClassUid,
     sopInstanceUid: request.sopInstanceUid,
     transferSyntaxUid: request.transferSyntaxUid,
@@ -51,6 +51,9 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
     }
     const placed = await putInPlace(request, parts, received, identity.sopInstanceUid);
     if (placed.outcome === 'conflict') return await keepConflict(request, parts, received, identity, placed);
+    // It has its own name now, or is there already. The temporary one goes while the log is waited for.
+    if (placed.outcome === 'stored') setImmediate(() => void parts.spool.discard(received));
+    else await parts.spool.discard(received);
 
     const { callingAeTitle } = request.association;
     const others = await pullsOfOthers(request, identity.studyInstanceUid, parts);
@@ -69,13 +72,12 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
       file: placed.file,
       fileBytes: placed.fileBytes,
     };
-    const facts = { ...instance, dataSetSha256: placed.dataSetSha256, callingAeTitle };
+    const facts = { ...instance, dataSetChecksum: placed.dataSetChecksum, callingAeTitle };
     const event = factOf(facts, received, request, parts, pull?.peer);
     if (!parts.acknowledged.has(event.id)) {
       await parts.eventLog.append('INSTANCES', instanceSubject(identity.studyInstanceUid), event);
       parts.acknowledged.add(event.id);
     }
-    await placed.tidied;
     const arrival = { instance, callingAeTitle, peer: event.data.pulledFrom };
     parts.pulls.arrived(arrival);
     // Before the answer: the process that pulls must have heard of the object when the peer says that it sent all.
@@ -89,10 +91,7 @@ export async function handleCStore(request: StoreRequest, parts: CStoreParts): P
 
 /** What is on disk under the SOP Instance UID now. `identical`: it was there, in another encoding. */
 type InPlace =
-  | (KeptObject & {
-      readonly outcome: 'stored' | 'duplicate' | 'identical';
-      readonly tidied: Promise<void>;
-    })
+  | (KeptObject & { readonly outcome: 'stored' | 'duplicate' | 'identical' })
   | { readonly outcome: 'conflict'; readonly file: string; readonly found: Different };
 type Different = Exclude<Comparison, { readonly outcome: 'same' }>;
 
@@ -102,12 +101,12 @@ async function putInPlace(
   received: ReceivedObject,
   sopInstanceUid: string,
 ): Promise<InPlace> {
-  const { transferSyntaxUid, dataSetSha256 } = received;
+  const { transferSyntaxUid, dataSetChecksum } = received;
   const placed = await parts.store.place(received, sopInstanceUid);
-  if (placed.outcome !== 'conflict') return { ...placed, transferSyntaxUid, dataSetSha256 };
+  if (placed.outcome !== 'conflict') return { ...placed, transferSyntaxUid, dataSetChecksum };
   const found = await parts.comparisons.compare(received, placed.file, request.signal);
   if (found.outcome !== 'same') return { ...placed, found };
-  return { ...found.kept, outcome: 'identical', tidied: parts.spool.discard(received) };
+  return { ...found.kept, outcome: 'identical' };
 }
 
 /** Only what can come for a pull is worth a look: what was moved for us, or comes from a station that we know. */
@@ -241,10 +240,9 @@ function answer(
   parts.metrics.received(outcome, received?.dataSetBytes ?? 0);
   const level = outcome === 'refused' ? 'warn' : 'info';
   const bytes = received?.dataSetBytes;
-  parts.log[level](
-    { ...keysOf(request), status: told.status, outcome, bytes, why: told.errorComment },
-    'c-store',
-  );
+  const facts = { ...keysOf(request), status: told.status, outcome, bytes, why: told.errorComment };
+  // The peer first.
+  setImmediate(() => parts.log[level](facts, 'c-store'));
   return told;
 }
 

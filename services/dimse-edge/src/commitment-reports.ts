@@ -158,7 +158,7 @@ class Reports implements CommitmentReports {
       const handle = await open(`${path}.draft`, 'w', 0o640);
       try {
         await handle.writeFile(JSON.stringify(pending));
-        await this.#durable.file(handle);
+        await this.#durable.file(handle.fd);
       } finally {
         await handle.close();
       }

@@ -1,3 +1,4 @@
+import { fdatasync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
@@ -5,8 +6,8 @@ export type FsyncPolicy = 'always' | 'group' | 'none';
 
 /** Forces what was written to the disk, as far as the policy asks for it. */
 export interface Durability {
-  /** The bytes of one file. The handle stays open. */
-  file(handle: FileHandle): Promise<void>;
+  /** The bytes of one file, by its descriptor, which stays open. */
+  file(descriptor: number): Promise<void>;
   /** The names in one directory: a new file can be found again after a power failure. The directory stays open. */
   directory(path: string): Promise<void>;
   /** Closes the directories. Never throws. */
@@ -29,8 +30,10 @@ export function durability(policy: FsyncPolicy): Durability {
   return { file: inRounds(syncFile), directory: inRounds(directories.sync), close };
 }
 
-async function syncFile(handle: FileHandle): Promise<void> {
-  await handle.datasync();
+function syncFile(descriptor: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(descriptor, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 /** Each directory is opened once: there are few, and opening would cost as much as syncing when there is little to sync. */

@@ -1,8 +1,6 @@
 /** What goes wrong a hundred times leaves nothing behind: no descriptor, no file, no timer; and then it goes on. */
 import assert from 'node:assert/strict';
-import { readdirSync, readlinkSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import fs, { readdirSync, readlinkSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { uids } from '@isthmus/dicom';
 import { connectEventLog } from '@isthmus/event-log';
@@ -146,9 +144,12 @@ describe('[Q13] nothing is left', () => {
 
   it('of a hundred objects that found no room: A700 each, and success when there is room', async (test) => {
     let full = false;
-    const openFile = async (path: string): Promise<FileHandle> =>
-      open(full ? '/dev/full' : path, full ? 'w' : 'wx');
-    const { edge, before, files } = await startUsedEdge(test, { openFile });
+    const diskCalls = {
+      ...fs,
+      openSync: (path: string, flags: string, mode?: number) =>
+        fs.openSync(full ? '/dev/full' : path, full ? 'w' : flags, mode),
+    };
+    const { edge, before, files } = await startUsedEdge(test, { diskCalls });
     full = true;
     const objects = Array.from({ length: many }, () => ctObject({}));
     const association = await associate(edge);

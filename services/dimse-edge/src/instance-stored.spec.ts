@@ -69,7 +69,7 @@ describe('the fact of a stored object', () => {
     transferSyntaxUid: '1.2.840.10008.1.2.1',
     file: 'objects/00/x.dcm',
     fileBytes: 1,
-    dataSetSha256: 'ab',
+    dataSetChecksum: 'ab',
     callingAeTitle: 'CT1',
   };
   const event = (header: object, callingAeTitle: string) =>

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 import { tags } from '@isthmus/dicom';
 import type { DataSetJson } from '@isthmus/dicom';
 import { stringOf } from '@isthmus/dicom';
@@ -60,7 +60,7 @@ export function instanceStoredEvent(
     provisional: origin.provisional,
   };
   return {
-    id: instanceEventId(facts.sopInstanceUid, facts.dataSetSha256),
+    id: instanceEventId(facts.sopInstanceUid, facts.dataSetChecksum),
     type: 'InstanceStored',
     source: `${cluster}/dimse-edge`,
     subject: facts.studyInstanceUid,
@@ -74,10 +74,8 @@ export function instanceStoredEvent(
 }
 
 /** A UUID of version 8 (RFC 9562): made from content alone. */
-export function instanceEventId(sopInstanceUid: string, dataSetSha256: string): string {
-  const hash = createHash('sha256')
-    .update(`InstanceStored\n${sopInstanceUid}\n${dataSetSha256}`)
-    .digest('hex');
+export function instanceEventId(sopInstanceUid: string, dataSetChecksum: string): string {
+  const hash = hashOf('sha256', `InstanceStored\n${sopInstanceUid}\n${dataSetChecksum}`);
   const variant = ((Number.parseInt(hash.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
   return [
     hash.slice(0, 8),

@@ -3,13 +3,14 @@ import { connectEventLog } from '@isthmus/event-log';
 import { createLog, readConfig, stopInOrder, untilSignal } from '@isthmus/service-kit';
 import { startDimseEdge } from './app.ts';
 import { dimseEdgeConfig } from './config.ts';
+import { logOutput } from './log-output.ts';
 
 // Signals first: one that comes while we start must not be lost.
 const signal = untilSignal();
 const config = readConfig(dimseEdgeConfig, process.env);
 const { ISTHMUS_CLUSTER: cluster, NATS_URL, LOG_LEVEL: level } = config;
 const service = 'dimse-edge';
-const log = createLog({ service, cluster, level });
+const log = createLog({ service, cluster, level, destination: logOutput() });
 
 // The record first: nothing is taken in before it can be written down.
 const eventLog = await connectEventLog({ servers: NATS_URL, cluster, service, log });

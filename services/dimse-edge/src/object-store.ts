@@ -1,20 +1,10 @@
-import { createHash } from 'node:crypto';
-import {
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
+import { createHash, hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { readFileMeta } from '@isthmus/dicom';
+import type { Disk } from './disk.ts';
 import type { Durability } from './durability.ts';
 import type { EdgeProcesses } from './edge-processes.ts';
 import { objectStoreError } from './errors.ts';
@@ -49,13 +39,7 @@ export interface ObjectConflict {
 
 /** `stored`: new here. `duplicate`: the same bytes are here. `conflict`: other bytes are here under this UID. */
 export type Placement =
-  | {
-      readonly outcome: 'stored' | 'duplicate';
-      readonly file: string;
-      readonly fileBytes: number;
-      /** Resolves when the temporary file is gone; never rejects. Not worth waiting for before the event. */
-      readonly tidied: Promise<void>;
-    }
+  | { readonly outcome: 'stored' | 'duplicate'; readonly file: string; readonly fileBytes: number }
   | { readonly outcome: 'conflict'; readonly file: string };
 
 export interface ObjectStore {
@@ -67,8 +51,8 @@ export interface ObjectStore {
   has(sopInstanceUid: string): Promise<boolean>;
   /**
    * Puts a received object into place, durably as far as the fsync policy says, and never over another: the name comes
-   * from the SOP Instance UID alone, and a name that is taken is compared byte by byte. The temporary file goes away
-   * (`tidied`) unless the outcome is `conflict` (see `keepAside`) or an error (discard it).
+   * from the SOP Instance UID alone, and a name that is taken is compared byte by byte. The temporary file is to
+   * be discarded in any case, except for a `conflict` that goes to `keepAside`.
    * @throws {ObjectStoreFullError} {@link ObjectStoreFailedError}
    */
   place(received: ReceivedObject, sopInstanceUid: string): Promise<Placement>;
@@ -95,9 +79,13 @@ export interface ObjectStore {
  */
 export async function openObjectStore(
   root: string,
-  durable: Durability,
-  processes: Pick<EdgeProcesses, 'id' | 'isAlive'>,
+  parts: {
+    readonly durable: Durability;
+    readonly disk: Disk;
+    readonly processes: Pick<EdgeProcesses, 'id' | 'isAlive'>;
+  },
 ): Promise<ObjectStore> {
+  const { durable, disk, processes } = parts;
   const incoming = join(root, 'incoming', processes.id);
   const aside = join(root, 'conflicts');
   await prepare(root, { incoming, aside }, durable, processes);
@@ -106,32 +94,41 @@ export async function openObjectStore(
 
   const place = async (received: ReceivedObject, sopInstanceUid: string): Promise<Placement> => {
     const file = fileOf(sopInstanceUid);
+    const path = absolute(file);
     try {
-      await durable.file(received.handle);
-      const put = await putNew(received.path, absolute(file));
+      await durable.file(received.file.descriptor);
+      const put = await putNew(received.file.path, path);
       const isNew = put !== 'taken';
-      if (!isNew && !(await sameBytes(absolute(file), received))) {
-        await received.handle.close();
-        return { outcome: 'conflict', file };
-      }
+      if (!isNew && !(await sameBytes(path, received))) return { outcome: 'conflict', file };
       // Also for a duplicate: the first of two that come at once may not have got so far.
-      await durable.directory(join(root, 'objects', file.split('/')[1] as string));
-      const fileBytes = isNew ? received.fileBytes : (await stat(absolute(file))).size;
-      return { outcome: isNew ? 'stored' : 'duplicate', file, fileBytes, tidied: tidy(received, put) };
+      await durable.directory(dirname(path));
+      const fileBytes = isNew ? received.fileBytes : (await stat(path)).size;
+      return { outcome: isNew ? 'stored' : 'duplicate', file, fileBytes };
     } catch (error) {
       throw objectStoreError(error);
     }
   };
 
+  /** Gives a file a name that nobody has. Where there are no hard links, the look before the rename has to do. */
+  const putNew = async (from: string, to: string): Promise<'linked' | 'moved' | 'taken'> => {
+    const put = await disk.link(from, to);
+    if (put !== 'unsupported') return put;
+    if ((await stat(to).catch(() => undefined)) !== undefined) return 'taken';
+    await rename(from, to);
+    return 'moved';
+  };
+
   const keepAside: ObjectStore['keepAside'] = async (received, facts) => {
-    const name = `${hashOf(facts.sopInstanceUid)}-${received.dataSetSha256.slice(0, 32)}`;
-    const conflict: ObjectConflict = {
-      ...facts,
-      aside: `conflicts/${name}.dcm`,
-      asideDataSetSha256: received.dataSetSha256,
-    };
     try {
-      if ((await putNew(received.path, absolute(conflict.aside))) !== 'moved') await unlink(received.path);
+      const sha256 = await dataSetSha256(received);
+      const name = `${hashOf(facts.sopInstanceUid)}-${sha256.slice(0, 32)}`;
+      const conflict: ObjectConflict = {
+        ...facts,
+        aside: `conflicts/${name}.dcm`,
+        asideDataSetSha256: sha256,
+      };
+      await putNew(received.file.path, absolute(conflict.aside));
+      await disk.drop(received.file);
       await writeFile(join(aside, `${name}.json`), JSON.stringify(conflict), { flag: 'wx' }).catch(
         unlessExists,
       );
@@ -181,40 +178,13 @@ async function prepare(
 }
 
 function hashOf(sopInstanceUid: string): string {
-  return createHash('sha256').update(sopInstanceUid, 'latin1').digest('hex');
+  return hash('sha256', Buffer.from(sopInstanceUid, 'latin1'));
 }
 
 /** Path of an object relative to the store. */
 export function fileOf(sopInstanceUid: string): string {
-  const hash = hashOf(sopInstanceUid);
-  return `objects/${hash.slice(0, 2)}/${hash}.dcm`;
-}
-
-/**
- * Gives a file a name that nobody has. A hard link fails when the name is taken, also when another process takes it
- * at the same moment; a rename would replace. Where the file system has no hard links, the look before the rename
- * has to do.
- * @returns `linked`: it has both names now. `moved`: only the new one. `taken`: nothing was done.
- */
-async function putNew(from: string, to: string): Promise<'linked' | 'moved' | 'taken'> {
-  try {
-    await link(from, to);
-    return 'linked';
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (code === 'EEXIST') return 'taken';
-    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(code)) throw error;
-    if ((await stat(to).catch(() => undefined)) !== undefined) return 'taken';
-    await rename(from, to);
-    return 'moved';
-  }
-}
-
-/** What fails here does no harm: a name that is left in `incoming/` goes at the next start. */
-async function tidy(received: ReceivedObject, put: 'linked' | 'moved' | 'taken'): Promise<void> {
-  const closed = received.handle.close();
-  const unlinked = put === 'moved' ? undefined : unlink(received.path);
-  await Promise.allSettled([closed, unlinked]);
+  const name = hashOf(sopInstanceUid);
+  return `objects/${name.slice(0, 2)}/${name}.dcm`;
 }
 
 async function readMeta(handle: FileHandle): Promise<{ transferSyntaxUid: string; dataSetOffset: number }> {
@@ -223,26 +193,48 @@ async function readMeta(handle: FileHandle): Promise<{ transferSyntaxUid: string
   return readFileMeta(head.subarray(0, bytesRead));
 }
 
-/** Compares with what is on disk, not with what was once noted: an answer of success vouches for those bytes. */
+/**
+ * Compares with what is on disk, byte by byte, and not with what was once noted: an answer of success vouches for those
+ * bytes.
+ */
 async function sameBytes(path: string, received: ReceivedObject): Promise<boolean> {
-  const handle = await open(path, 'r');
+  const [old, recent] = [await open(path, 'r'), await open(received.file.path, 'r')];
   try {
-    const buffer = Buffer.alloc(readBytes);
-    const meta = await readMeta(handle);
-    const { size } = await handle.stat();
+    const meta = await readMeta(old);
+    const { size } = await old.stat();
     if (meta.transferSyntaxUid !== received.transferSyntaxUid) return false;
     if (size - meta.dataSetOffset !== received.dataSetBytes) return false;
-    const hash = createHash('sha256');
+    const shift = received.fileBytes - received.dataSetBytes - meta.dataSetOffset;
+    const [buffer, other] = [Buffer.allocUnsafe(readBytes), Buffer.allocUnsafe(readBytes)];
     for (let at = meta.dataSetOffset; at < size;) {
-      const { bytesRead } = await handle.read(buffer, 0, readBytes, at);
+      const { bytesRead } = await old.read(buffer, 0, readBytes, at);
       if (bytesRead === 0) return false;
-      hash.update(buffer.subarray(0, bytesRead));
+      if (!(await isNext(recent, other, at + shift, buffer.subarray(0, bytesRead)))) return false;
       at += bytesRead;
     }
-    return hash.digest('hex') === received.dataSetSha256;
+    return true;
   } finally {
-    await handle.close();
+    await Promise.all([old.close(), recent.close()]);
   }
+}
+
+/** Lower hex. Only conflicts are rare enough to be hashed. */
+async function dataSetSha256(received: ReceivedObject): Promise<string> {
+  const sum = createHash('sha256');
+  const start = received.fileBytes - received.dataSetBytes;
+  for await (const chunk of createReadStream(received.file.path, { start })) sum.update(chunk as Buffer);
+  return sum.digest('hex');
+}
+
+/** Whether `expected` stands at `at`. @param room - At least as long. */
+async function isNext(handle: FileHandle, room: Buffer, at: number, expected: Buffer): Promise<boolean> {
+  for (let done = 0; done < expected.length;) {
+    const { bytesRead } = await handle.read(room, 0, expected.length - done, at + done);
+    if (bytesRead === 0) return false;
+    if (!expected.subarray(done, done + bytesRead).equals(room.subarray(0, bytesRead))) return false;
+    done += bytesRead;
+  }
+  return true;
 }
 
 function unlessExists(error: unknown): void {

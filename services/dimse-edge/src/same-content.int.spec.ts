@@ -111,7 +111,7 @@ describe('an object that comes again in another encoding', () => {
     assert.equal(await store(edge, encoded(uids.ExplicitVrLittleEndian)), 0x0000);
     await edge.federator.seen(1);
     const fact = edge.federator.instances.get(kept.sopInstanceUid);
-    assert.equal(fact?.dataSetSha256, told?.dataSetSha256);
+    assert.equal(fact?.dataSetChecksum, told?.dataSetChecksum);
     assert.equal(fact?.transferSyntaxUid, uids.ImplicitVrLittleEndian);
     assert.equal(fact?.fileBytes, told?.fileBytes);
   });
@@ -159,7 +159,7 @@ describe('a comparison', () => {
     const dataSetBytes = head.length + valueBytes;
     const fileBytes = meta.length + dataSetBytes;
     await truncate(path, fileBytes);
-    return { path, transferSyntaxUid, fileBytes, dataSetBytes };
+    return { file: { path }, transferSyntaxUid, fileBytes, dataSetBytes };
   }
 
   const comparisonsWith = (timeoutMs: number) =>
@@ -176,7 +176,7 @@ describe('a comparison', () => {
     const comparisons = comparisonsWith(10);
     const { signal } = new AbortController();
     for (let time = 0; time < 2; time++) {
-      const found = await comparisons.compare(one, other.path, signal);
+      const found = await comparisons.compare(one, other.file.path, signal);
       assert.deepEqual(found, { outcome: 'not-compared', why: 'timeout' });
     }
   });
@@ -184,14 +184,18 @@ describe('a comparison', () => {
   it('ends with the association, whose reason it throws', async (test) => {
     const [one, other] = [await giant(test), await giant(test)];
     const association = new AbortController();
-    const comparing = comparisonsWith(60_000).compare(one, other.path, association.signal);
+    const comparing = comparisonsWith(60_000).compare(one, other.file.path, association.signal);
     association.abort(new Error('the association was lost'));
     await assert.rejects(comparing, /association was lost/);
   });
 
   it('tells a file that cannot be read from content that differs', async (test) => {
     const one = await giant(test);
-    const comparing = comparisonsWith(60_000).compare(one, `${one.path}.gone`, new AbortController().signal);
+    const comparing = comparisonsWith(60_000).compare(
+      one,
+      `${one.file.path}.gone`,
+      new AbortController().signal,
+    );
     await assert.rejects(comparing, { code: 'OBJECT_STORE_FAILED' });
   });
 });

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { compareContent, DataSetError, readFileMeta } from '@isthmus/dicom';
 import type { ContentSource } from '@isthmus/dicom';
+import { checksum } from './checksum.ts';
+import type { Checksum } from './checksum.ts';
 import type { Durability } from './durability.ts';
 import { objectStoreError, TooMuchWaitingError } from './errors.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -23,7 +23,8 @@ export interface KeptObject {
   readonly file: string;
   readonly fileBytes: number;
   readonly transferSyntaxUid: string;
-  readonly dataSetSha256: string;
+  /** See `checksum`. */
+  readonly dataSetChecksum: string;
 }
 
 /**
@@ -36,10 +37,9 @@ export type Comparison =
   | { readonly outcome: 'not-compared'; readonly why: string };
 
 /** What a comparison has to know of an object that came in. */
-export type ComparedObject = Pick<
-  ReceivedObject,
-  'path' | 'transferSyntaxUid' | 'fileBytes' | 'dataSetBytes'
->;
+export type ComparedObject = Pick<ReceivedObject, 'transferSyntaxUid' | 'fileBytes' | 'dataSetBytes'> & {
+  readonly file: Pick<ReceivedObject['file'], 'path'>;
+};
 
 export interface Comparisons {
   /**
@@ -99,15 +99,15 @@ async function compareFiles(
   try {
     const mine = await open(path, 'r');
     handles.push(mine);
-    const theirs = await open(received.path, 'r');
+    const theirs = await open(received.file.path, 'r');
     handles.push(theirs);
     const { size: fileBytes } = await mine.stat();
     const head = Buffer.alloc(fileMetaBytesMax);
     const { bytesRead } = await mine.read(head, 0, fileMetaBytesMax, 0);
     const { transferSyntaxUid, dataSetOffset } = readFileMeta(head.subarray(0, bytesRead));
-    const hash = createHash('sha256');
+    const sum = checksum();
     const differences = await compareContent(
-      sourceOf(mine, transferSyntaxUid, dataSetOffset, hash),
+      sourceOf(mine, transferSyntaxUid, dataSetOffset, sum),
       sourceOf(theirs, received.transferSyntaxUid, received.fileBytes - received.dataSetBytes),
       { differencesMax, signal },
     );
@@ -115,7 +115,7 @@ async function compareFiles(
     // Without a difference both were read to the end.
     return {
       outcome: 'same',
-      kept: { file, fileBytes, transferSyntaxUid, dataSetSha256: hash.digest('hex') },
+      kept: { file, fileBytes, transferSyntaxUid, dataSetChecksum: sum.digest() },
     };
   } finally {
     await Promise.allSettled(handles.map((handle) => handle.close()));
@@ -126,7 +126,7 @@ function sourceOf(
   handle: FileHandle,
   transferSyntaxUid: string,
   dataSetOffset: number,
-  hash?: Hash,
+  sum?: Checksum,
 ): ContentSource {
   const memory = Buffer.allocUnsafe(readBytesMax);
   let at = dataSetOffset;
@@ -136,7 +136,7 @@ function sourceOf(
       const { bytesRead } = await handle.read(memory, 0, Math.min(bytesMax, readBytesMax), at);
       at += bytesRead;
       const bytes = memory.subarray(0, bytesRead);
-      hash?.update(bytes);
+      if (bytes.length > 0) sum?.update(bytes);
       return bytes;
     },
   };

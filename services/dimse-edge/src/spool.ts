@@ -1,13 +1,16 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, statfs, unlink } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { statfs } from 'node:fs/promises';
 import { fileMetaInformation, HeaderWalker } from '@isthmus/dicom';
 import type { DataSetError, DataSetJson } from '@isthmus/dicom';
+import type { StoreData } from '@isthmus/dimse';
+import { checksum } from './checksum.ts';
+import type { Disk, OpenFile } from './disk.ts';
 import { ObjectStoreFullError, objectStoreError } from './errors.ts';
 
-/** Bytes that are gathered before they are written; one write is under way at a time. Each write costs two wake-ups. */
-const writeBytes = 256 * 1024;
+/**
+ * Bytes that are gathered before they are written: few enough to be in the processor's cache still, and to leave little to
+ * write when the last byte has come; many enough for a thread, when one has to be woken for them.
+ */
+const writeBytes = 192 * 1024;
 /** What the header may take of an event in the log; real ones take 1 to 3 KB. */
 const headBytesMax = 64 * 1024;
 /** How long a look at the free space of the disk holds. */
@@ -21,15 +24,14 @@ export interface Announced {
   readonly callingAeTitle: string;
 }
 
-/** An object that has come in whole or not: its bytes are written, but it is not yet in place. */
+/** An object that has come in, whole or not: its bytes are in its file, but it is not yet in place. */
 export interface ReceivedObject {
   /** Temporary file: our header of group 0002, then the data set as it came. */
-  readonly path: string;
-  readonly handle: FileHandle;
+  readonly file: OpenFile;
   readonly fileBytes: number;
   readonly dataSetBytes: number;
-  /** Lower hex, over the data set alone. */
-  readonly dataSetSha256: string;
+  /** See `checksum`; over the data set alone. */
+  readonly dataSetChecksum: string;
   readonly transferSyntaxUid: string;
   readonly header: DataSetJson;
   /** False: the data set ended inside an element. */
@@ -38,16 +40,19 @@ export interface ReceivedObject {
   readonly headerError: DataSetError | undefined;
 }
 
+/** The data set as its association hands it over. */
+export type IncomingData = Pick<StoreData, 'batches' | 'giveBack'>;
+
 export interface Spool {
   /**
    * Writes a data set to a temporary file exactly as it comes, behind a file header of our own (PS3.10 7.1), and reads
-   * its attributes and its hash on the way. Memory stays flat whatever the size; the socket waits for the disk.
+   * its attributes and its checksum on the way. Memory stays flat whatever the size; the socket waits for the disk.
    *
    * @throws {ObjectStoreFullError} No room. The data set was read to its end and nothing is left on disk.
    * @throws {ObjectStoreFailedError} The same for other faults of the disk.
    * @throws Whatever `data` throws when the association is lost; nothing is left on disk.
    */
-  receive(data: AsyncIterable<readonly Buffer[]>, announced: Announced): Promise<ReceivedObject>;
+  receive(data: IncomingData, announced: Announced): Promise<ReceivedObject>;
   /** Closes and removes an object that is not to be kept. Never throws. */
   discard(received: ReceivedObject): Promise<void>;
 }
@@ -59,167 +64,166 @@ export interface SpoolOptions {
   readonly wanted: ReadonlySet<string>;
   /** Objects are refused when less is free; 0 = never. */
   readonly freeMinBytes: number;
-  /** How temporary files are opened. Tests put a failing disk here. @default open of node:fs/promises */
-  readonly openFile?: (path: string) => Promise<FileHandle>;
+  readonly disk: Disk;
 }
 
 export function createSpool(options: SpoolOptions): Spool {
-  const openFile = options.openFile ?? openNew;
-  const room = freeSpace(options.directory, options.freeMinBytes);
+  const { directory, disk } = options;
+  const room = freeSpace(directory, options.freeMinBytes);
 
-  const receive = async (
-    data: AsyncIterable<readonly Buffer[]>,
-    announced: Announced,
-  ): Promise<ReceivedObject> => {
-    const path = join(options.directory, `${randomUUID()}.part`);
-    const hash = createHash('sha256');
-    const walker = new HeaderWalker(announced.transferSyntaxUid, {
-      wanted: options.wanted,
-      headBytesMax,
-    });
+  const receive = async (data: IncomingData, announced: Announced): Promise<ReceivedObject> => {
     const meta = fileMetaInformation({
       sopClassUid: announced.sopClassUid,
       sopInstanceUid: announced.sopInstanceUid,
       transferSyntaxUid: announced.transferSyntaxUid,
       sourceAeTitle: announced.callingAeTitle,
     });
-    const sink = fileSink(() => room().then(() => openFile(path)), meta);
+    const sum = checksum();
+    const walker = new HeaderWalker(announced.transferSyntaxUid, { wanted: options.wanted, headBytesMax });
+    const incoming = new IncomingFile({
+      directory,
+      head: meta,
+      disk,
+      giveBack: (slices) => data.giveBack(slices),
+      ready: room.known ? undefined : room.look(),
+    });
     let dataSetBytes = 0;
     try {
-      for await (const batch of data) {
+      for await (const batch of data.batches()) {
         // After a fault of the disk the rest is read and dropped, so that the peer gets its answer.
-        if (sink.fault) continue;
+        if (incoming.fault !== undefined) {
+          data.giveBack(batch);
+          continue;
+        }
         for (const slice of batch) {
           dataSetBytes += slice.length;
-          hash.update(slice);
+          sum.update(slice);
           walker.push(slice);
-          const full = sink.write(slice);
-          if (full) await full;
         }
+        // While the rest comes in, and not when it has come and the peer waits.
+        if (walker.isPastHead) void walker.attributes;
+        const full = incoming.append(batch);
+        if (full) await full;
       }
-      const handle = await sink.end();
       return {
-        path,
-        handle,
+        file: await incoming.end(),
         fileBytes: meta.length + dataSetBytes,
         dataSetBytes,
-        dataSetSha256: hash.digest('hex'),
+        dataSetChecksum: sum.digest(),
         transferSyntaxUid: announced.transferSyntaxUid,
         complete: walker.end().complete,
         header: walker.attributes,
         headerError: walker.error,
       };
     } catch (error) {
-      await sink.abandon();
-      await unlink(path).catch(() => {});
-      throw sink.fault ? objectStoreError(sink.fault) : error;
+      await incoming.abandon();
+      throw incoming.fault === undefined ? error : objectStoreError(incoming.fault);
     }
   };
 
-  const discard = async (received: ReceivedObject): Promise<void> => {
-    await received.handle.close().catch(() => {});
-    await unlink(received.path).catch(() => {});
-  };
-  return { receive, discard };
+  return { receive, discard: ({ file }) => disk.drop(file) };
 }
 
-/** Another process removes the directory when it starts while ours cannot be reached by it. */
-async function openNew(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o640);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await mkdir(dirname(path), { recursive: true });
-    return open(path, 'wx', 0o640);
+interface IncomingParts {
+  readonly directory: string;
+  /** What the file begins with. */
+  readonly head: Buffer;
+  readonly disk: Disk;
+  /** Called with batches that are not needed any more: their memory may be used for something else. */
+  readonly giveBack: (slices: readonly Buffer[]) => void;
+  /** To be awaited before the first write; its rejection is a fault. */
+  readonly ready: Promise<void> | undefined;
+}
+
+/** Gathers the bytes of one object, and appends them to its file while the next ones come in. */
+class IncomingFile {
+  /** Set by the first failing operation; nothing is to be appended then. */
+  fault: unknown;
+  readonly #parts: IncomingParts;
+  #slices: Buffer[];
+  #gathered: number;
+  /** What `slices` begins with is our own, and nothing to give back. */
+  #hasHead = true;
+  #file: OpenFile | undefined;
+  /** The write under way; never rejects. */
+  #underWay: Promise<void> | undefined;
+
+  constructor(parts: IncomingParts) {
+    this.#parts = parts;
+    this.#slices = [parts.head];
+    this.#gathered = parts.head.length;
+    this.#underWay = parts.ready?.catch((error: unknown) => void (this.fault ??= error));
   }
-}
 
-interface FileSink {
-  /** Set by the first failing operation; later writes are dropped. */
-  readonly fault: unknown;
-  /** Takes a slice over. A promise when a full buffer is being written, to be awaited before the next slice. */
-  write(chunk: Buffer): Promise<void> | undefined;
+  /** Takes a batch over. A promise when it makes a write due, to be awaited before the next batch. */
+  append(batch: readonly Buffer[]): Promise<void> | undefined {
+    for (const slice of batch) {
+      this.#slices.push(slice);
+      this.#gathered += slice.length;
+    }
+    return this.#gathered < writeBytes ? undefined : this.#flush();
+  }
+
   /** Writes what is left. @throws The fault, if there was one. */
-  end(): Promise<FileHandle>;
-  /** Waits for the write under way and closes the file. Never throws. */
-  abandon(): Promise<void>;
-}
+  async end(): Promise<OpenFile> {
+    await this.#flush();
+    await this.#underWay;
+    if (this.fault !== undefined || this.#file === undefined) throw this.fault as Error;
+    return this.#file;
+  }
 
-/**
- * Gathers slices and writes them with one system call while the next ones come in. The file is opened at once, beside
- * the first of them.
- * @param head - What the file begins with.
- */
-function fileSink(openFile: () => Promise<FileHandle>, head: Buffer): FileSink {
-  let slices = [head];
-  let gathered = head.length;
-  let handle: FileHandle | undefined;
-  let fault: unknown;
+  /** Waits for the write under way and removes the file. Never throws. */
+  async abandon(): Promise<void> {
+    await this.#underWay;
+    this.#giveBack(this.#slices);
+    if (this.#file !== undefined) await this.#parts.disk.drop(this.#file);
+  }
 
-  const guarded = async (work: () => Promise<void>): Promise<void> => {
+  /** Resolves when the write before is done and this one has begun. */
+  async #flush(): Promise<void> {
+    if (this.#underWay !== undefined) await this.#underWay;
+    const slices = this.#slices;
+    this.#slices = [];
+    this.#gathered = 0;
+    this.#underWay = this.#write(slices);
+  }
+
+  async #write(slices: Buffer[]): Promise<void> {
     try {
-      if (!fault) await work();
+      if (this.fault === undefined) {
+        this.#file ??= await this.#parts.disk.make(this.#parts.directory);
+        await this.#parts.disk.append(this.#file, slices);
+      }
     } catch (error) {
-      fault ??= error;
+      this.fault ??= error;
     }
-  };
-  let underWay = guarded(async () => {
-    handle = await openFile();
-  });
-  const flushNext = async (): Promise<void> => {
-    await underWay;
-    const batch = slices;
-    slices = [];
-    gathered = 0;
-    if (batch.length > 0) underWay = guarded(() => writeAll(handle as FileHandle, batch));
-  };
-  return {
-    get fault() {
-      return fault;
-    },
-    write: (chunk) => {
-      if (fault || chunk.length === 0) return undefined;
-      slices.push(chunk);
-      gathered += chunk.length;
-      return gathered >= writeBytes ? flushNext() : undefined;
-    },
-    end: async () => {
-      await flushNext();
-      await underWay;
-      if (fault || !handle) throw fault ?? new Error('the file was not opened');
-      return handle;
-    },
-    abandon: async () => {
-      slices = [];
-      await underWay;
-      await handle?.close().catch(() => {});
-    },
-  };
-}
+    this.#giveBack(slices);
+  }
 
-/** A vectored write may take less than it was given: a disk that fills up takes a part first. */
-async function writeAll(handle: FileHandle, slices: readonly Buffer[]): Promise<void> {
-  const total = slices.reduce((sum, slice) => sum + slice.length, 0);
-  const { bytesWritten } = await handle.writev(slices as Buffer[]);
-  if (bytesWritten === total) return;
-  let rest = Buffer.concat(slices as Buffer[]).subarray(bytesWritten);
-  while (rest.length > 0) {
-    const written = await handle.write(rest);
-    if (written.bytesWritten === 0) throw new ObjectStoreFullError();
-    rest = rest.subarray(written.bytesWritten);
+  #giveBack(slices: Buffer[]): void {
+    if (this.#hasHead) slices.shift();
+    this.#hasHead = false;
+    this.#parts.giveBack(slices);
   }
 }
 
-function freeSpace(directory: string, freeMinBytes: number): () => Promise<void> {
-  let freeBytes = Number.POSITIVE_INFINITY;
-  let lookedAt = Number.NEGATIVE_INFINITY;
-  return async () => {
-    if (freeMinBytes === 0) return;
-    if (performance.now() - lookedAt > freeSpaceHoldsMs) {
+interface FreeSpace {
+  /** There was room a moment ago. */
+  readonly known: boolean;
+  /** @throws {ObjectStoreFullError} */
+  look(): Promise<void>;
+}
+
+function freeSpace(directory: string, freeMinBytes: number): FreeSpace {
+  let holdsUntil = freeMinBytes === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  return {
+    get known() {
+      return performance.now() < holdsUntil;
+    },
+    look: async () => {
       const disk = await statfs(directory);
-      freeBytes = disk.bavail * disk.bsize;
-      lookedAt = performance.now();
-    }
-    if (freeBytes < freeMinBytes) throw new ObjectStoreFullError();
+      if (disk.bavail * disk.bsize < freeMinBytes) throw new ObjectStoreFullError();
+      holdsUntil = performance.now() + freeSpaceHoldsMs;
+    },
   };
 }

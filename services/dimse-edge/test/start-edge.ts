@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configSubject, requestSubjects } from '@isthmus/domain';
@@ -11,7 +12,7 @@ import type { Log } from '@isthmus/service-kit';
 import { eventually, shownLogLevel, testNats } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
 import { dimseEdgeConfig, startDimseEdge } from '../src/app.ts';
-import type { DimseEdge } from '../src/app.ts';
+import type { DimseEdge, DimseEdgeParts } from '../src/app.ts';
 import { scriptFederator } from './scripted-federator.ts';
 import type { ScriptedFederator } from './scripted-federator.ts';
 
@@ -43,7 +44,7 @@ export async function startTestEdge(
   options: {
     readonly cluster?: string;
     readonly settings?: { readonly [name: string]: string };
-    readonly openFile?: (path: string) => Promise<FileHandle>;
+    readonly diskCalls?: DimseEdgeParts['diskCalls'];
     /** How much the log takes. */
     readonly streams?: StreamLimits;
     /** Default: shown when LOG_LEVEL is info. */
@@ -70,7 +71,7 @@ export async function startTestEdge(
     ...options.settings,
   });
   const start = (): Promise<DimseEdge> =>
-    startDimseEdge({ config, log, eventLog, ...(options.openFile ? { openFile: options.openFile } : {}) });
+    startDimseEdge({ config, log, eventLog, ...(options.diskCalls ? { diskCalls: options.diskCalls } : {}) });
   let edge = await start();
   const others: DimseEdge[] = [];
   test.after(async () => {
@@ -106,7 +107,7 @@ export async function startTestEdge(
     files: async () => {
       const entries = await readdir(directory, { recursive: true, withFileTypes: true });
       return entries
-        .filter((entry) => entry.isFile())
+        .filter((entry) => entry.isFile() && !isMadeAhead(entry))
         .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
     },
     restart: async () => {
@@ -119,6 +120,15 @@ export async function startTestEdge(
       return other;
     },
   };
+}
+
+/** A temporary file that nothing has been written to: the edge makes them before they are needed. */
+function isMadeAhead({ name, parentPath }: Dirent): boolean {
+  return (
+    /\/incoming\/[0-9a-f-]{36}$/.test(parentPath) &&
+    name.endsWith('.part') &&
+    statSync(join(parentPath, name), { throwIfNoEntry: false })?.size === 0
+  );
 }
 
 /** Appends changes as config-store does, and waits until the edge has them. */

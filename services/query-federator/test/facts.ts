@@ -68,7 +68,7 @@ export function instanceStored(facts: ObjectFacts, cluster = 'north'): InstanceS
     transferSyntaxUid: '1.2.840.10008.1.2.1',
     file: `00/${sop}`,
     fileBytes: 1000,
-    dataSetSha256: '0'.repeat(64),
+    dataSetChecksum: '0'.repeat(64),
     header,
     issuer: facts.issuer ?? 'NORTH',
     callingAeTitle: 'MODALITY',

@@ -61,7 +61,7 @@ export function instanceStored(
       transferSyntaxUid: '1.2.840.10008.1.2.1',
       file: `aa/${object.sop}.dcm`,
       fileBytes: 1_000,
-      dataSetSha256: '0'.repeat(64),
+      dataSetChecksum: '0'.repeat(64),
       header: {
         '00080050': element('SH', 'ACC-1'),
         '00080060': element('CS', object.modality),
