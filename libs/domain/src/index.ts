@@ -129,6 +129,16 @@ export { personNameJson, personNameText } from './person-name.ts';
 export type { PersonNameJson } from './person-name.ts';
 export type { JsonValue, LwwRegister, MapRegister, MaxRegister, Register, RegisterMap } from './registers.ts';
 export {
+  carriedManifest,
+  carriedRegisters,
+  comparedClasses,
+  dueNow,
+  profileWith,
+  relayProfiles,
+  timingOf,
+} from './relay-profiles.ts';
+export type { RelayProfile, Timing, WaitingChange } from './relay-profiles.ts';
+export {
   firstOpener,
   isReportStatus,
   objectsSinceApproval,
