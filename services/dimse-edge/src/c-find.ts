@@ -14,6 +14,7 @@ import type {
 import type { EventLog } from '@isthmus/event-log';
 import type { Log } from '@isthmus/service-kit';
 import { logFailure, statusOfError, statusOfService } from './dimse-status.ts';
+import { ServiceAnswerError } from './errors.ts';
 import { answerRow, encodeRow, keysOf, outcomesRow, travelOf } from './find-rows.ts';
 import { isRefusal, levelOf, modelOf } from './identifier.ts';
 import type { IdentifierRefusal } from './identifier.ts';
@@ -86,7 +87,7 @@ async function* query(
   );
 
   let rows = 0;
-  let outcomes: readonly ClusterOutcome[] = [];
+  let outcomes: readonly ClusterOutcome[] | undefined;
   for await (const answer of answers) {
     if (request.signal.aborted) break;
     if ('done' in answer) {
@@ -96,11 +97,13 @@ async function* query(
     yield pending(answerRow(identifier, answer.row, asked.level, linked), request, parts.log);
     rows += 1;
   }
-  const facts = { ...keysOfLog(request), level: asked.level, rows, outcomes: brief(outcomes) };
+  const facts = { ...keysOfLog(request), level: asked.level, rows, outcomes: brief(outcomes ?? []) };
   if (request.signal.aborted) {
     parts.log.info({ ...facts, status: dimseStatus.Cancel }, 'c-find cancelled');
     return { status: dimseStatus.Cancel };
   }
+  // Success would say that there are no more rows.
+  if (outcomes === undefined) throw new ServiceAnswerError('the end of the answer of query-federator');
   if (linked) yield pending(outcomesRow(outcomes, asked.level), request, parts.log);
   const answer = verdictOf(outcomes.find(({ cluster }) => cluster === parts.cluster));
   parts.log.info({ ...facts, status: answer.status }, 'c-find');
