@@ -61,7 +61,7 @@ export function associationHandlers(parts: AssociationParts): AssociationHandler
     nAction: async (request) => counted('n-action', await handleCommitmentAction(request, parts.commitment)),
     nEventReport: async (request) => {
       const peer = request.association.callingAeTitle;
-      return counted('n-event-report', parts.commitment.requests.report(request, peer));
+      return counted('n-event-report', await parts.commitment.requests.report(request, peer));
     },
     nCreate: async (request) => {
       const isServed = dutyOf(request.sopClassUid) === 'availability';

@@ -274,6 +274,11 @@ describe('dimse.commit', () => {
     const fromNorth = await commit(south, { aeTitle: 'NORTH' });
     assert.equal(fromNorth.outcome, 'reported', 'on the same association');
     assert.equal(fromNorth.committed.length, 3);
+    const another = await north.another();
+    await south.station({ aeTitle: 'NORTH', port: another.dicomPort, kind: 'cluster', cluster: 'north' });
+    // Either process may be the one that asks; the reports come to the other one.
+    const all = await Promise.all(Array.from({ length: 8 }, () => commit(north, {})));
+    assert.deepEqual([...new Set(all.map(({ outcome }) => outcome))], ['reported']);
     const refused = await commit(north, { instances: [] });
     assert.deepEqual([refused.outcome, refused.status], ['refused', 0x0115]);
     await south.station({ aeTitle: 'NORTH', port: await freePort(), kind: 'cluster', cluster: 'north' });

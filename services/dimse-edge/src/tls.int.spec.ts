@@ -9,7 +9,13 @@ import { element, fileMetaInformation, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
 import type { RequestedAssociation } from '@isthmus/dimse';
 import { emptyConfiguration, requestSubjects } from '@isthmus/domain';
-import type { EchoAnswer, RetrieveAnswer, RetrieveRequest } from '@isthmus/domain';
+import type {
+  DimseFindAnswer,
+  DimseFindRequest,
+  EchoAnswer,
+  RetrieveAnswer,
+  RetrieveRequest,
+} from '@isthmus/domain';
 import { createLog } from '@isthmus/service-kit';
 import { eventually, openRawAssociation, temporaryFolder } from '@isthmus/testing';
 import type { TestContextLike } from '@isthmus/testing';
@@ -128,6 +134,23 @@ describe('stations that come by TLS', { skip }, () => {
       assert.equal(code, 0, output);
     }
     await edge.federator.seen(1);
+    const found = await runTool('findscu', [
+      ...['+tls', ct1.keyFile, ct1.certFile, '+cf', authority.caFile],
+      ...[
+        '-S',
+        '-aet',
+        'CT1',
+        '-aec',
+        edge.aeTitle,
+        '-k',
+        'QueryRetrieveLevel=STUDY',
+        '-k',
+        'StudyInstanceUID',
+      ],
+      ...['127.0.0.1', String(edge.tlsPort)],
+    ]);
+    assert.equal(found.code, 0, found.output);
+    assert.match(found.output, /StudyInstanceUID/);
     const stolen = await storescu(t, edge, { aeTitle: 'CT1', certificate: ct2, authority }, object);
     assert.notEqual(stolen.code, 0);
     await eventually('it is said in the log', () =>
@@ -278,6 +301,25 @@ describe('stations that are called by TLS', { skip }, () => {
       [1, 2, 3].map((n) => ctObject({ study: '1.2.7', instance: `1.2.7.1.${n}` })),
     );
     assert.equal((await echo(south, 'NORTH')).ok, true);
+    const rows: DimseFindAnswer[] = [];
+    for await (const row of south.eventLog.requests.askStream<DimseFindRequest, DimseFindAnswer>(
+      requestSubjects.dimseFind,
+      {
+        aeTitle: 'NORTH',
+        sopClassUids: [uids.IsthmusLinkedQueryFind],
+        identifier: {
+          [tags.QueryRetrieveLevel]: element('CS', 'STUDY'),
+          [tags.StudyInstanceUID]: element('UI', '1.2.7'),
+        },
+        timeoutMs: 10_000,
+        rowsMax: 10,
+      },
+      { timeoutMs: 10_000 },
+    )) {
+      rows.push(row);
+    }
+    assert.deepEqual(rows.at(-1), { done: { status: 0, sopClassUid: uids.IsthmusLinkedQueryFind } });
+    assert.ok(rows.length > 1, 'the study');
     const request: RetrieveRequest = {
       studyInstanceUid: '1.2.7',
       sources: [{ peer: 'north', aeTitle: 'NORTH' }],
