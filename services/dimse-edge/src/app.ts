@@ -15,6 +15,7 @@ import { answerCStore, associationEvents, associationHandlers } from './associat
 import { openCommitmentReports } from './commitment-reports.ts';
 import type { CommitmentReports } from './commitment-reports.ts';
 import { createCommitmentRequests } from './commitment-requests.ts';
+import { registerCommitmentRoutes } from './commitment-routes.ts';
 import type { DimseEdgeConfig } from './config.ts';
 import { createDestinations } from './destination.ts';
 import type { Destinations } from './destination.ts';
@@ -152,7 +153,10 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       log,
       about: 'DICOM associations in and out, and the objects on disk',
       metrics: metrics.registry,
-      register: (app) => registerRoutes(app, { jobs, store }),
+      register: (app) => {
+        registerRoutes(app, { jobs, store });
+        registerCommitmentRoutes(app, reports);
+      },
       ready: readiness({
         log: async () => void (await eventLog.lastSequence('INSTANCES')),
         objectStore: () => access(store.absolute('objects'), constants.W_OK),

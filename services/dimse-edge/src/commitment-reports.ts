@@ -42,6 +42,17 @@ interface Pending extends CommitmentRequest {
   readonly receivedAt: string;
 }
 
+/** A request as people see it. No patient data. */
+export interface CommitmentListing {
+  readonly id: string;
+  readonly aeTitle: string;
+  readonly transactionUid: string;
+  /** How many objects it asks about. */
+  readonly instances: number;
+  readonly receivedAt: string;
+  readonly state: 'PENDING' | 'UNDELIVERED';
+}
+
 /** Sends a report on the association that asked; rejects when that is over. */
 type ReportOnAssociation = (report: EventReport) => Promise<NOutcome>;
 
@@ -53,6 +64,10 @@ export interface CommitmentReports {
    * @throws {TooMuchWaitingError} {@link ObjectStoreFullError} {@link ObjectStoreFailedError} Nothing was taken over.
    */
   accept(request: Omit<Pending, 'receivedAt'>, sameAssociation?: ReportOnAssociation): Promise<void>;
+  /** Of all processes, newest first; `max` bounds the files that are read. */
+  list(max: number): Promise<readonly CommitmentListing[]>;
+  /** Takes up again what was given up. @returns False: there is no such report. */
+  retry(id: string): Promise<boolean>;
   /** Waits for reports that are being sent. What is pending stays, for the next process. */
   stop(): Promise<void>;
 }
@@ -145,6 +160,29 @@ class Reports implements CommitmentReports {
     this.#begin(name, pending, sameAssociation);
   }
 
+  async list(max: number): Promise<readonly CommitmentListing[]> {
+    const listed: CommitmentListing[] = [];
+    for (const directory of await readdir(this.#all)) {
+      const state = directory === undelivered ? 'UNDELIVERED' : 'PENDING';
+      for (const name of await readdir(join(this.#all, directory)).catch(() => [])) {
+        if (!name.endsWith('.json') || listed.length === max) continue;
+        // Done, taken over, or unreadable a moment later.
+        const pending = await readPending(join(this.#all, directory, name)).catch(() => undefined);
+        if (pending === undefined) continue;
+        const { aeTitle, transactionUid, instances, receivedAt } = pending;
+        const id = name.slice(0, -'.json'.length);
+        listed.push({ id, aeTitle, transactionUid, instances: instances.length, receivedAt, state });
+      }
+    }
+    return listed.sort((a, b) => b.receivedAt.localeCompare(a.receivedAt));
+  }
+
+  async retry(id: string): Promise<boolean> {
+    const name = `${id}.json`;
+    if (this.#underWay.has(name)) return false;
+    return this.#adoptOne(join(this.#all, undelivered), name);
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#stopAdopting();
@@ -185,27 +223,29 @@ class Reports implements CommitmentReports {
     }
   }
 
-  async #adoptOne(theirs: string, name: string): Promise<void> {
+  /** @returns False: it is not there (any more), or cannot be read. */
+  async #adoptOne(theirs: string, name: string): Promise<boolean> {
     const path = join(this.#own, name);
     try {
       await rename(join(theirs, name), path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
       throw error;
     }
     await this.#durable.directory(this.#own);
     let pending: Pending;
     try {
-      pending = JSON.parse(await readFile(path, 'utf8')) as Pending;
+      pending = await readPending(path);
     } catch (error) {
       this.#parts.log.error(
         { file: name, err: error },
         'storage commitment: a request cannot be read; kept aside',
       );
       await rename(path, join(this.#all, undelivered, name));
-      return;
+      return false;
     }
     this.#begin(name, pending, undefined);
+    return true;
   }
 
   #begin(name: string, pending: Pending, sameAssociation: ReportOnAssociation | undefined): void {
@@ -309,6 +349,10 @@ class Reports implements CommitmentReports {
       this.#parts.log.warn({ err: error }, 'storage commitment: a request that is done cannot be removed');
     });
   }
+}
+
+async function readPending(path: string): Promise<Pending> {
+  return JSON.parse(await readFile(path, 'utf8')) as Pending;
 }
 
 function factsOf({ aeTitle: peer, transactionUid, instances }: Pending): {

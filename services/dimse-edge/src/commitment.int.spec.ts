@@ -249,6 +249,19 @@ describe('a pending report', () => {
       (await pendingFiles(edge)).some((file) => file.startsWith('commitments/undelivered/')),
     );
     assert.equal(reports.came.length, 3);
+
+    const path = `${edge.edge.address}/api/v1/storage-commitments`;
+    const { items } = (await (await fetch(path)).json()) as { items: { id: string; state: string }[] };
+    assert.deepEqual(
+      items.map(({ id: _hash, receivedAt: _now, ...rest }: { id: string; receivedAt?: string }) => rest),
+      [{ aeTitle: 'CT1', transactionUid: '1.2.99.9', instances: 3, state: 'UNDELIVERED' }],
+    );
+    reports.answer = 0;
+    const retry = (id = '0'.repeat(64)) => fetch(`${path}/${id}:retry`, { method: 'POST' });
+    assert.equal((await retry()).status, 404);
+    assert.equal((await retry(items[0]?.id)).status, 202);
+    await eventually('it is delivered', async () => (await pendingFiles(edge)).length === 0);
+    assert.equal(reports.came.length, 4);
   });
 });
 

@@ -393,6 +393,50 @@ describe('files for TLS', { skip }, () => {
     assert.equal(await isIn(ct1), false);
   });
 
+  it('[Q13] are warned of before our certificate expires, and when it has, each once', async (t) => {
+    const authority = await createAuthority(t);
+    const own = await authority.issue('NORTH', { days: 60 });
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(line) };
+    const log = createLog({ service: 'dimse-edge', cluster: 'north', level: 'info', destination });
+    let now = Date.now();
+    let looks = 0;
+    const tls = await openTls(
+      {
+        DICOM_TLS_KEY_FILE: own.keyFile,
+        DICOM_TLS_CERTIFICATE_FILE: own.certFile,
+        DICOM_TLS_AUTHORITIES_FILE: authority.caFile,
+        DICOM_TLS_CLIENT_CERTIFICATE: 'required',
+        DICOM_TLS_RELOAD_EVERY_MS: 20,
+      },
+      {
+        configuration: () => emptyConfiguration,
+        log,
+        onExpiry: () => {},
+        now: () => {
+          looks += 1;
+          return new Date(now);
+        },
+      },
+    );
+    const days = 24 * 3_600_000;
+    for (const later of [40 * days, 30 * days]) {
+      now += later;
+      const until = looks + 5;
+      await eventually('it has looked a few times', () => looks > until);
+    }
+    tls?.stop();
+    const told = lines.map((line) => JSON.parse(line) as { level: string; msg: string });
+    assert.deepEqual(
+      told.map(({ level, msg }) => `${level} ${msg}`),
+      [
+        'info TLS is on',
+        'warn TLS: our certificate expires soon',
+        'error TLS: our certificate has expired, peers will refuse it',
+      ],
+    );
+  });
+
   it('that are missing or no certificates end the start, and say which', async (t) => {
     const authority = await createAuthority(t);
     const [own, other] = [await authority.issue('NORTH'), await authority.issue('NORTH')];

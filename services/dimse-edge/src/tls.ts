@@ -64,13 +64,21 @@ export async function openTls(
   tellOfCertificate(files, 'TLS is on', parts);
 
   const listeners: (() => void)[] = [];
+  let lastAge = ageOf(files, parts.now());
   let lastFault = '';
   const reload = async (): Promise<void> => {
     try {
       const found = await readFiles(paths);
       lastFault = '';
-      if (isSame(found, files)) return;
+      if (isSame(found, files)) {
+        // It grows old while nothing changes.
+        const age = ageOf(files, parts.now());
+        if (age !== lastAge) tellOfCertificate(files, 'TLS', parts);
+        lastAge = age;
+        return;
+      }
       files = found;
+      lastAge = ageOf(files, parts.now());
       for (const listener of listeners) listener();
       tellOfCertificate(files, 'TLS: new files are used from now on', parts);
     } catch (error) {
@@ -151,8 +159,14 @@ function tellOfCertificate(
   const last = new Date(validTo);
   parts.onExpiry(last);
   const facts = { subject: subject.replaceAll('\n', ','), fingerprintSha256, validTo: last.toISOString() };
-  const leftMs = last.getTime() - parts.now().getTime();
-  if (leftMs > warnBeforeMs) parts.log.info(facts, message);
-  else if (leftMs > 0) parts.log.warn(facts, `${message}; our certificate expires soon`);
-  else parts.log.error(facts, `${message}; our certificate has expired, peers will refuse it`);
+  const age = ageOf({ cert }, parts.now());
+  if (age === 'valid') parts.log.info(facts, message);
+  else if (age === 'expires soon') parts.log.warn(facts, `${message}: our certificate expires soon`);
+  else parts.log.error(facts, `${message}: our certificate has expired, peers will refuse it`);
+}
+
+function ageOf({ cert }: Pick<TlsFiles, 'cert'>, now: Date): 'valid' | 'expires soon' | 'expired' {
+  const leftMs = Date.parse(new X509Certificate(cert).validTo) - now.getTime();
+  if (leftMs <= 0) return 'expired';
+  return leftMs > warnBeforeMs ? 'valid' : 'expires soon';
 }
