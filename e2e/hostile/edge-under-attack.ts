@@ -95,7 +95,7 @@ export class EdgeUnderAttack {
     return globSync('**/*', { cwd: root, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-      .filter((name) => !/^objects\/[0-9a-f]{2}\/[0-9a-f]{64}\.dcm$/.test(name));
+      .filter((name) => !ownNames.test(name));
   }
 
   /** What a well-behaved peer does: C-ECHO, then C-STORE of an object that nobody has seen before. */
@@ -118,6 +118,9 @@ const proposal = {
   abstractSyntax: secondaryCapture,
   transferSyntax: explicitLittleEndian,
 } as const;
+
+/** An object in place, and one that is coming in or a file that was made for the next. */
+const ownNames = /^(?:objects\/[0-9a-f]{2}\/[0-9a-f]{64}\.dcm|incoming\/[0-9a-f-]{36}\/\d+\.part)$/;
 
 /** An A-ASSOCIATE-RQ that would be accepted, with more items. */
 export function goodRequest(...items: readonly Buffer[]): Buffer {

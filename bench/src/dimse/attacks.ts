@@ -46,11 +46,11 @@ async function associate(
   return association;
 }
 
-/** Half end by A-ABORT and half by RST, each with some 160 KB of an object sent. */
+/** Half end by A-ABORT and half by RST, each with some 320 KB of an object sent, so that a part of it is on the disk. */
 export async function abortsInMidObject(edge: EdgeUnderTest, count: number): Promise<string> {
   const part = Buffer.concat([
     dataPdu(3, storeCommand(uids.CTImageStorage, '1.2.3.9', 1)),
-    ...Array.from({ length: 10 }, () => fragment),
+    ...Array.from({ length: 20 }, () => fragment),
   ]);
   await inParallel(count, 8, async (index) => {
     const peer = await associate(edge, index);
