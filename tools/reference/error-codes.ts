@@ -216,6 +216,7 @@ const refusals: { readonly [code: string]: readonly [status: string, meaning: st
   STUDY_UNKNOWN: ['404', 'The study is not known here, or it is not yet known whose it is.'],
   STATUS_WOULD_GO_BACK: ['409', 'A lower report status than the present one, without `"reopen": true`.'],
   VALUE_CHANGED: ['409', 'The value has changed since it was looked at; `errors` names the place.'],
+  NOT_HOME: ['409', 'Another cluster is the home of the study and decides this; the detail names it.'],
   VALUE_INVALID: ['422', 'A value that its element cannot hold; `errors` names the place.'],
 };
 

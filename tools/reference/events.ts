@@ -43,6 +43,8 @@ const changes: { readonly [type: string]: readonly [aggregate: string, registers
       '`objects`',
       'The study has other objects; its manifest travels with the update.',
     ],
+    StudyVerified: ['study', '`verification`', 'A RIS gateway found the order of the study, or did not.'],
+    StudyFixedUp: ['study', '`fixup`', 'Somebody corrected by hand whose study it is, or its order.'],
     ObjectsRejected: ['study', '`rejections`', 'Objects no longer count, for a reason of IOCM.'],
     ObjectsRestored: ['study', '`rejections`', 'Objects count again.'],
     ObjectsMoved: [

@@ -1,6 +1,7 @@
 import type { ChangeEvent } from './events.ts';
 import type { JsonValue, RegisterMap } from './registers.ts';
 import type { KnownObjects, ReportStatus } from './reports.ts';
+import type { VerificationState } from './verification.ts';
 
 /** Sets a report's status (and details that belong to the step). */
 export interface ChangeReportStatus {
@@ -50,6 +51,8 @@ export interface ChangeStudy {
   readonly comment?: { readonly text: string; readonly author: string };
   readonly patientLocation?: string;
   readonly studyStatus?: string;
+  /** It is a correction by hand in the domain that owns the study: it ranks as the RIS does, and is remembered. */
+  readonly fixup?: { readonly reason: string };
   readonly by?: string;
 }
 
@@ -87,6 +90,16 @@ export interface TransferHome {
   readonly by?: string;
 }
 
+/** What a RIS gateway, or a person in its place, found out about the order of a study. */
+export interface RecordVerification {
+  readonly type: 'RecordVerification';
+  readonly studyInstanceUid: string;
+  readonly state: VerificationState;
+  readonly by: string;
+  /** RFC 3339; now when absent. */
+  readonly at?: string;
+}
+
 /** Gives a field the value again that lost a conflict: a new edit, which everybody sees and which can be reversed too. */
 export interface RestoreValue {
   readonly type: 'RestoreValue';
@@ -102,7 +115,13 @@ export interface RestoreValue {
 }
 
 export type StudyCommand =
-  ChangeReportStatus | ChangeStudy | RecordHolding | AnnounceObjects | TransferHome | RestoreValue;
+  | ChangeReportStatus
+  | ChangeStudy
+  | RecordHolding
+  | RecordVerification
+  | AnnounceObjects
+  | TransferHome
+  | RestoreValue;
 
 /** Where and when a command is decided. */
 export interface DecideContext {
@@ -132,9 +151,10 @@ export interface StudyState {
   readonly objects?: KnownObjects;
 }
 
-export type RefusalCode = 'STUDY_UNKNOWN' | 'STATUS_WOULD_GO_BACK' | 'VALUE_CHANGED' | 'VALUE_INVALID';
+export type RefusalCode =
+  'STUDY_UNKNOWN' | 'STATUS_WOULD_GO_BACK' | 'VALUE_CHANGED' | 'NOT_HOME' | 'VALUE_INVALID';
 
-/** Why a command changes nothing. 404, 409, 409 and 422 over HTTP, in the order of the codes. */
+/** Why a command changes nothing. 404, 409 three times and 422 over HTTP, in the order of the codes. */
 export interface Refusal {
   readonly code: RefusalCode;
   /** JSON pointer (RFC 6901) into the command, for VALUE_INVALID. */

@@ -57,7 +57,7 @@ export function decideChangeStudy(command: ChangeStudy, state: StudyState, conte
   const refused = invalid(command) ?? invalidIdentity(command, wanted.present);
   if (refused) return { refused };
   const writer = eventWriter(context, replacedBy(wanted, state), { by: command.by, state });
-  const rank = context.rank ?? 1;
+  const rank = command.fixup ? 2 : (context.rank ?? 1);
   return {
     events: [
       ...studyEvents(command, wanted, state, { writer, rank, context }),
@@ -127,12 +127,27 @@ function studyEvents(
     ['PatientLocationChanged', written(writer, rank, study, location), Object.fromEntries(location)],
     ['StudyStatusChanged', written(writer, rank, study, studyStatus), Object.fromEntries(studyStatus)],
     ['StudyCommented', comment, { ...command.comment }],
+    ['StudyFixedUp', fixupRegister(command, wanted, study, writing), { ...command.fixup }],
   ];
   return parts.flatMap(([type, registers, meant]) => {
     if (Object.keys(registers).length === 0) return [];
     const change = { aggregate: 'study' as const, registers, intent: meant, by: command.by };
     return [writer.event(type, command.studyInstanceUid, change)];
   });
+}
+
+/** That somebody corrected by hand, and what; nothing when nothing changes. */
+function fixupRegister(
+  { fixup, by }: ChangeStudy,
+  wanted: Wanted,
+  study: RegisterMap,
+  { writer, rank, context }: Writing & { readonly context: DecideContext },
+): RegisterMap {
+  const texts = [...wanted.texts, ...wanted.demographics].map(([name]) => name);
+  const fields = [...(wanted.moved ? ['patient'] : []), ...texts];
+  if (!fixup || fields.length === 0) return {};
+  const value = { by: by ?? '', at: context.now.toISOString(), reason: fixup.reason, fields };
+  return { fixup: writer.edit(value, rank, lwwRegister(study, 'fixup')) };
 }
 
 function patientEvents(
@@ -233,6 +248,7 @@ const limits: readonly (readonly [
   ['/studyStatus', (command) => command.studyStatus, 16],
   ['/comment/text', (command) => command.comment?.text, 10_240],
   ['/comment/author', (command) => command.comment?.author, 256],
+  ['/fixup/reason', (command) => command.fixup?.reason, 256],
 ];
 
 /** Longest values are those of the VRs (PS3.5 §6.2): LO 64, SH 16, CS 16, PN 3 × 64 and more, LT 10 240. */

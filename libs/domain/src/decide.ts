@@ -5,6 +5,7 @@ import { changeReportStatus } from './decide-report.ts';
 import { restoreValue } from './decide-restore.ts';
 import { lwwRegister } from './holders.ts';
 import { refuse } from './refuse.ts';
+import { recordVerification } from './verification.ts';
 
 /**
  * Decides a command on a folded state: the events that carry it out, or why not. Pure: clock and ids are in
@@ -24,6 +25,8 @@ export function decide(command: StudyCommand, state: StudyState, context: Decide
       return isKnown(state) ? changeReportStatus(command, state, context) : studyUnknown(command);
     case 'ChangeStudy':
       return isKnown(state) ? decideChangeStudy(command, state, context) : studyUnknown(command);
+    case 'RecordVerification':
+      return isKnown(state) ? recordVerification(command, state, context) : studyUnknown(command);
     case 'RestoreValue':
       return isKnown(state) ? restoreValue(command, state, context) : studyUnknown(command);
     case 'TransferHome':

@@ -25,6 +25,8 @@ export type ChangeType =
   | 'HolderChanged'
   | 'HomeTransferred'
   | 'StudyObjectsChanged'
+  | 'StudyVerified'
+  | 'StudyFixedUp'
   | 'ObjectsRejected'
   | 'ObjectsRestored'
   | 'ObjectsMoved'

@@ -1,4 +1,6 @@
 export { uidPattern } from '@isthmus/dicom';
+export { annotationOf, replacedBy } from './annotations.ts';
+export type { Annotation } from './annotations.ts';
 export {
   bucketDigests,
   bucketDigitsMax,
@@ -16,6 +18,7 @@ export type {
   DecideContext,
   Decision,
   RecordHolding,
+  RecordVerification,
   Refusal,
   RefusalCode,
   RestoreValue,
@@ -208,3 +211,5 @@ export {
   readPatientKey,
   studySubject,
 } from './subjects.ts';
+export { fixupOf, verificationOf, verificationStates } from './verification.ts';
+export type { Fixup, Verification, VerificationState } from './verification.ts';

@@ -13,6 +13,8 @@ import type { Report, ReportStatus } from './reports.ts';
 import { resolvePatient } from './patients.ts';
 import type { PatientStates } from './patients.ts';
 import { patientKey, readPatientKey } from './subjects.ts';
+import { verificationOf } from './verification.ts';
+import type { Verification } from './verification.ts';
 
 /** A comment on a study. */
 export interface StudyComment {
@@ -42,6 +44,7 @@ export interface StudyView {
   readonly reportStatus: ReportStatus;
   readonly reports: readonly Report[];
   readonly studyStatus: string;
+  readonly verification: Verification;
   readonly patientLocation: string;
   readonly comments: readonly StudyComment[];
   readonly homeCluster: string | null;
@@ -82,6 +85,7 @@ export function studyView(
     reportStatus: studyReportStatus(study),
     reports: reportsOf(study),
     studyStatus: registerText(study, 'studyStatus'),
+    verification: verificationOf(study),
     patientLocation: registerText(study, 'patientLocation'),
     comments: commentsOf(study),
     homeCluster: homeOf(study) ?? null,

@@ -130,6 +130,16 @@ describe('queries that this cluster answers alone', () => {
     assert.match(study.headers.get('etag') ?? '', /^"[0-9a-f]{16}-[0-9a-f]{16}"$/);
   });
 
+  it('[H2] shows whether a RIS knows the order, by whom and when', async (t) => {
+    const north = await startFederator(t);
+    const found = { state: 'VERIFIED', by: 'RIS1', at: '2024-02-01T10:00:00Z' };
+    await north.append(instanceStored({ study: '1.1', sop: '1.1.1' }));
+    const shown = async (): Promise<unknown> => (await north.get('/api/v1/studies/1.1')).body.verification;
+    assert.deepEqual(await shown(), { state: 'NOT_REQUIRED', by: null, at: null });
+    await north.append(change('study', '1.1', { verification: lww(found) }));
+    assert.deepEqual(await shown(), found);
+  });
+
   it('[U17] shows that objects came after the approval, until somebody approves with them', async (t) => {
     const north = await startFederator(t);
     const approvedWith = (images: number, hlc: number) =>

@@ -9,7 +9,10 @@ import { holdersKnown, viewOf } from './rows.ts';
 import type { Here, StudyRecord } from './rows.ts';
 
 /** A study as every interface gives it: its state, and what only an index of objects knows. */
-export interface StudyBody extends Omit<StudyView, 'reportStatus' | 'reports' | 'comments' | 'holders'> {
+export interface StudyBody extends Omit<
+  StudyView,
+  'reportStatus' | 'reports' | 'comments' | 'holders' | 'verification'
+> {
   readonly studyInstanceUid: string;
   readonly modalities: readonly string[];
   readonly instanceCount: number;
@@ -61,7 +64,7 @@ export function studyOfRecord(record: StudyRecord, here: Here, stale: boolean): 
     instanceCount: record.instanceCount,
     objectsSinceApproval:
       objectsSinceApproval(record.registers, { count: record.instanceCount, images: record.imageCount }) > 0,
-    verification: notVerified,
+    verification: view.verification,
     specialty: null,
     bodyPart: null,
     claim: null,

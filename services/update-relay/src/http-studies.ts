@@ -144,6 +144,8 @@ function problemOf(refused: Refusal): Problem {
       return new Problem(404, undefined, { detail, code });
     case 'STATUS_WOULD_GO_BACK':
       return new Problem(409, undefined, { detail, code, errors: [{ pointer: '/status', detail }] });
+    case 'NOT_HOME':
+      return new Problem(409, undefined, { detail, code });
     case 'VALUE_CHANGED':
       return new Problem(409, undefined, { detail, code, errors: [{ pointer: pointer ?? '', detail }] });
     case 'VALUE_INVALID':
