@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LogFullError, LogUnavailableError, NoResponderError } from '@isthmus/event-log';
+import { LogFullError, LogUnavailableError, NoResponderError, RequestFailedError } from '@isthmus/event-log';
 import { outcomeOf, statusOfError, statusOfService } from './dimse-status.ts';
 import { objectStoreError } from './errors.ts';
 
@@ -36,6 +36,7 @@ describe('the status of an error', () => {
       new LogFullError('INSTANCES'),
       new LogUnavailableError('no acknowledgement'),
       new NoResponderError('query.find'),
+      new RequestFailedError('query.locate', 'INDEX_BEHIND', 'the index is at 1 of the log'),
     ];
     for (const error of errors) assert.equal(statusOfError(error).status, 0xa700, error.name);
   });

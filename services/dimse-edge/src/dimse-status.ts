@@ -10,6 +10,7 @@ const tryAgain: ReadonlyMap<string, string> = new Map([
   ['no-responder', 'The service that answers this is not running'],
   ['request-timeout', 'The service that answers this was too slow'],
   ['append-refused', 'The event log refused the event'],
+  ['INDEX_BEHIND', 'The index is behind the log'],
   ['TOO_MUCH_WAITING', 'Too much work is waiting'],
 ]);
 

@@ -23,6 +23,7 @@ import { createLocator } from './locate.ts';
 import { migrations } from './migrations.ts';
 import { createSearch } from './search.ts';
 import type { Tables } from './tables.ts';
+import { upToDate } from './up-to-date.ts';
 
 export interface QueryFederatorParts {
   readonly config: QueryFederatorConfig;
@@ -31,6 +32,9 @@ export interface QueryFederatorParts {
   /** Connected to a schema of its own (`query_federator`). */
   readonly db: Database<Tables>;
 }
+
+/** How long a retrieve waits for the index, in ms; dimse-edge waits for the answer 15 s. */
+const indexWaitMs = 5_000;
 
 /** Name of the service, its lock and its health. */
 export const service = 'query-federator';
@@ -45,6 +49,7 @@ export async function startQueryFederator(
   const metrics = createMetrics({ service, cluster });
   const configuration = watchConfiguration({ source: eventLog, log });
   const projections = startProjections(parts, metrics);
+  const [instances] = projections;
   const breaker = circuitBreaker({
     failuresMax: config.BREAKER_FAILURES,
     pauseMs: config.BREAKER_PAUSE_MS,
@@ -59,7 +64,13 @@ export async function startQueryFederator(
   };
   const federation = createFederation({ ...known, breaker, limits: limitsOf(config) });
   const timing = { peerTimeoutMs: config.PEER_TIMEOUT_MS, now: () => performance.now() };
-  const locate = createLocator({ ...known, ...timing, federation });
+  const locate = createLocator({
+    ...known,
+    ...timing,
+    federation,
+    upToDate: (request) =>
+      upToDate(request, { eventLog, instances: instances.projection, timeoutMs: indexWaitMs }),
+  });
   const concurrency = { concurrencyMax: config.QUERIES_MAX };
   const stopFind = eventLog.requests.answerStream<FindRequest, FindAnswer>(
     requestSubjects.find,
@@ -133,7 +144,7 @@ interface NamedProjection extends RebuildStage {
 function startProjections(
   { db, log, eventLog }: Pick<QueryFederatorParts, 'db' | 'log' | 'eventLog'>,
   metrics: Metrics,
-): readonly NamedProjection[] {
+): readonly [instances: NamedProjection, changes: NamedProjection] {
   const common = { db, log, source: eventLog, metrics };
   return [
     {

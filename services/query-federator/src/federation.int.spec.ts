@@ -22,6 +22,7 @@ import {
   lww,
   reportStatus,
   station,
+  subjectOf,
 } from '../test/facts.ts';
 import { startFederator } from '../test/start-federator.ts';
 import type { RunningFederator } from '../test/start-federator.ts';
@@ -426,6 +427,19 @@ describe('where the objects of a retrieve are', () => {
       patient.studies.map(({ studyInstanceUid }) => studyInstanceUid),
       ['1.1', '1.2'],
     );
+  });
+
+  it('[R1] gives every object that was in the log when it was asked', async (t) => {
+    const north = await startFederator(t);
+    const events = Array.from({ length: 600 }, (_, n) =>
+      instanceStored({ study: '1.5', sop: `1.5.1.${n + 1}` }),
+    );
+    await north.eventLog.appendAll(
+      'INSTANCES',
+      events.map((event) => ({ subject: subjectOf(event), event })),
+    );
+    const { instances } = await north.locate({ studyInstanceUids: ['1.5'] });
+    assert.equal(instances.length, 600);
   });
 
   it('asks the peers for a study that nobody here knows', async (t) => {

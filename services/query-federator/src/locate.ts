@@ -27,6 +27,8 @@ export interface LocateParts {
   readonly requests: Requests;
   readonly configuration: () => Configuration;
   readonly federation: Federation;
+  /** Resolves when the index has what the log has of what is asked for. */
+  readonly upToDate: (request: LocateRequest) => Promise<void>;
   /** Time for a query about a study that nobody here knows. */
   readonly peerTimeoutMs: number;
   /** Monotonic clock, milliseconds. */
@@ -43,7 +45,10 @@ const instancesPerPage = 500;
 const chunkBytesMax = 400 * 1024;
 const routesKeptMs = 2_000;
 
-/** Answers `query.locate` (see `LocateRequest`): what is here, then per study who has the rest. */
+/**
+ * Answers `query.locate` (see `LocateRequest`): what is here, then per study who has the rest.
+ * @throws {IndexBehindError} Objects that the log has are not in the index, and did not come in time.
+ */
 export function createLocator(
   parts: LocateParts,
 ): (request: LocateRequest, signal: AbortSignal) => AsyncGenerator<LocateAnswer, void> {
@@ -78,6 +83,7 @@ async function* locate(
   request: LocateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<LocateAnswer, void> {
+  await parts.upToDate(request);
   const uids = await studiesOf(parts, request);
   const found = new Map<string, Found>();
   for (const uid of uids) {
