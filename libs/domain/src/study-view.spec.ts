@@ -14,6 +14,12 @@ describe('what an ETag of a study says', () => {
     assert.equal(studyStamp({}, site.study).split('-')[0], newest);
   });
 
+  it('stays while a claim is renewed', () => {
+    const { study } = given('north');
+    const renewed = { ...study, claimRenewals: { t: 'max', value: '7' } as const };
+    assert.equal(studyStamp(renewed, {}), studyStamp(study, {}));
+  });
+
   it('differs when only headers differ, that carry no stamp', () => {
     const one = given('north');
     const other = given('north', { header: {} });

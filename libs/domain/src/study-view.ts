@@ -1,6 +1,5 @@
 import { compareText, own } from './canonical.ts';
 import { patientOf } from './decide-change-study.ts';
-import { digest, sha256 } from './digest.ts';
 import { holders, lwwRegister, mapEntries, registerText } from './holders.ts';
 import type { Holder, KnownAvailability } from './holders.ts';
 import { stampMilliseconds } from './hlc.ts';
@@ -9,6 +8,7 @@ import { greatestStamp } from './greatest-stamp.ts';
 import type { PatientReference } from './headers.ts';
 import type { JsonValue, RegisterMap } from './registers.ts';
 import { reportsOf, studyReportStatus } from './reports.ts';
+import { stateDigest } from './state-digest.ts';
 import type { Report, ReportStatus } from './reports.ts';
 import { resolvePatient } from './patients.ts';
 import type { PatientStates } from './patients.ts';
@@ -133,5 +133,6 @@ export function commentsOf(study: RegisterMap): readonly StudyComment[] {
  */
 export function studyStamp(study: RegisterMap, patient: RegisterMap): string {
   const stamp = greatestStamp(study, greatestStamp(patient));
-  return `${stamp === '' ? '0' : stamp}-${sha256(digest(study) + digest(patient)).slice(0, 16)}`;
+  // A renewed claim is no change of what was seen, or nobody could write while somebody is at work.
+  return `${stamp === '' ? '0' : stamp}-${stateDigest({ study, patients: { patient } }).slice(0, 16)}`;
 }
