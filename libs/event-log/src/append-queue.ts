@@ -11,6 +11,8 @@ const batchEventsMin = 12;
 const batchBytesMax = 4 * 1024 * 1024;
 /** Publishes under way at once where there are no batches. */
 const windowMax = 256;
+/** Of a stream whose order does not matter: publishes under way at once that nothing waits for. */
+const pipelinedMax = batchEventsMin - 1;
 /** Events that may wait; a caller beyond it is told at once. */
 const waitingMax = 20_000;
 
@@ -24,25 +26,39 @@ interface Waiting {
 /**
  * Group commit for one stream. An append that finds nothing under way goes at once; those that come meanwhile
  * go together in one atomic batch, or pipelined where the server has none. Nothing waits for company, and one
- * batch is under way at a time, so events are stored in the order in which they were given.
+ * batch is under way at a time, so events are stored in the order in which they were given. Where each event
+ * stands for itself (`pipelined`), a few go without waiting for those before them.
  */
 export class AppendQueue {
   readonly #connection: Connection;
   readonly #stream: StreamName;
   readonly #appendTimeoutMs: number;
   readonly #atomic: () => boolean;
+  readonly #pipelined: boolean;
+  #alone = 0;
   #waiting: Waiting[] = [];
   #working = false;
   #idle: (() => void)[] = [];
 
-  constructor(connection: Connection, stream: StreamName, appendTimeoutMs: number, atomic: () => boolean) {
+  constructor(
+    connection: Connection,
+    stream: StreamName,
+    options: {
+      readonly appendTimeoutMs: number;
+      readonly atomic: () => boolean;
+      /** Events may be stored in another order than they were given in. */
+      readonly pipelined: boolean;
+    },
+  ) {
     this.#connection = connection;
     this.#stream = stream;
-    this.#appendTimeoutMs = appendTimeoutMs;
-    this.#atomic = atomic;
+    this.#appendTimeoutMs = options.appendTimeoutMs;
+    this.#atomic = options.atomic;
+    this.#pipelined = options.pipelined;
   }
 
   add(event: OutgoingEvent): Promise<Appended> {
+    if (this.#pipelined && !this.#working && this.#alone < pipelinedMax) return this.#publishAlone(event);
     if (this.#waiting.length >= waitingMax) {
       return Promise.reject(new LogUnavailableError(`${this.#stream}: ${waitingMax} events wait already`));
     }
@@ -57,12 +73,28 @@ export class AppendQueue {
 
   /** Resolves when nothing waits any more. */
   async flushed(): Promise<void> {
-    if (this.#working) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#working || this.#alone > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  async #publishAlone(event: OutgoingEvent): Promise<Appended> {
+    this.#alone += 1;
+    try {
+      const deadline = performance.now() + this.#appendTimeoutMs;
+      return await publishOne(this.#connection, this.#stream, event, deadline);
+    } finally {
+      this.#alone -= 1;
+      this.#tellIdle();
+    }
   }
 
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) await this.#publish(this.#take());
     this.#working = false;
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#working || this.#alone > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

@@ -89,12 +89,11 @@ class NatsEventLog implements EventLog {
     this.#appendTimeoutMs = options.appendTimeoutMs ?? 10_000;
     this.#capabilities = capabilitiesOf(connection.nc.info?.version ?? '0.0.0');
     const queueOf = (stream: StreamName): AppendQueue =>
-      new AppendQueue(
-        connection,
-        stream,
-        this.#appendTimeoutMs,
-        () => this.#streams[stream]?.allowsAtomic === true,
-      );
+      new AppendQueue(connection, stream, {
+        appendTimeoutMs: this.#appendTimeoutMs,
+        atomic: () => this.#streams[stream]?.allowsAtomic === true,
+        pipelined: stream === 'INSTANCES',
+      });
     this.#queues = { STUDY: queueOf('STUDY'), INSTANCES: queueOf('INSTANCES') };
     this.requests = this.#makeRequests();
     connection.onReconnect(() => void this.#checkAfterReconnect());

@@ -16,18 +16,20 @@ export interface Durability {
 
 /**
  * - `always`: each call is a system call of its own.
- * - `group`: calls made while others are under way wait for them and then go together, so that the file system's
- *   journal
- *   is written once for many objects, and a directory once for all objects that were put into it.
+ * - `group`: files are synced side by side, for which the file system writes its journal once; calls for a directory that
+ *   is being synced wait, and go together then.
  * - `none`: nothing is forced. What was acknowledged can be lost when the power fails; tests and throw-away systems
  *   only.
  */
 export function durability(policy: FsyncPolicy): Durability {
-  if (policy === 'none') return { file: async () => {}, directory: async () => {}, close: async () => {} };
+  if (policy === 'none') {
+    const nothing = async (): Promise<void> => {};
+    return { file: nothing, directory: nothing, close: nothing };
+  }
   const directories = syncedDirectories();
   const { close } = directories;
-  if (policy === 'always') return { file: syncFile, directory: directories.sync, close };
-  return { file: inRounds(syncFile), directory: inRounds(directories.sync), close };
+  const directory = policy === 'always' ? directories.sync : inRounds(directories.sync);
+  return { file: syncFile, directory, close };
 }
 
 function syncFile(descriptor: number): Promise<void> {
@@ -61,26 +63,29 @@ function syncedDirectories(): { sync(path: string): Promise<void>; close(): Prom
 
 /**
  * Runs the work for the same key once for all who ask before it starts. Who asks while it runs waits for the next
- * round, since what he wrote may be too late for this one. As many wait as there are callers, never more.
+ * round, since what he wrote may be too late for this one. Keys do not wait for each other. As many wait as there are
+ * callers, never more.
  */
 export function inRounds<Key>(work: (key: Key) => Promise<void>): (key: Key) => Promise<void> {
-  let waiting = new Map<Key, PromiseWithResolvers<void>>();
-  let running = false;
+  /** Who waits for the next round of a key that is at work. */
+  const atWork = new Map<Key, PromiseWithResolvers<void> | undefined>();
 
-  const run = async (): Promise<void> => {
-    running = true;
-    while (waiting.size > 0) {
-      const round = waiting;
-      waiting = new Map();
-      await Promise.all([...round].map(([key, asker]) => work(key).then(asker.resolve, asker.reject)));
+  const run = async (key: Key, asker: PromiseWithResolvers<void>): Promise<void> => {
+    let round: PromiseWithResolvers<void> | undefined = asker;
+    while (round !== undefined) {
+      atWork.set(key, undefined);
+      await work(key).then(round.resolve, round.reject);
+      round = atWork.get(key);
     }
-    running = false;
+    atWork.delete(key);
   };
 
   return (key) => {
-    const asker = waiting.get(key) ?? Promise.withResolvers<void>();
-    waiting.set(key, asker);
-    if (!running) void run();
+    const next = atWork.get(key);
+    if (next !== undefined) return next.promise;
+    const asker = Promise.withResolvers<void>();
+    if (atWork.has(key)) atWork.set(key, asker);
+    else void run(key, asker);
     return asker.promise;
   };
 }
