@@ -35,27 +35,23 @@ const commands = fc.oneof(
     .record({ accessionNumber: text, patientLocation: text, studyStatus: text }, { requiredKeys: [] })
     .map((more): StudyCommand => ({ type: 'ChangeStudy', ...study, ...more })),
   fc.record({ patient }).map((more): StudyCommand => ({ type: 'ChangeStudy', ...study, ...more })),
-  fc
-    .record({ name: text, reason: text })
-    .map(({ name, reason }): StudyCommand => ({
-      type: 'ChangeStudy',
-      ...study,
-      patient: { name },
-      fixup: { reason },
-    })),
+  fc.record({ name: text, reason: text }).map(({ name, reason }): StudyCommand => ({
+    type: 'ChangeStudy',
+    ...study,
+    patient: { name },
+    fixup: { reason },
+  })),
   fc.record({ holds: fc.boolean(), instanceCount: fc.nat(2) }).map((more) => holding(more)),
   fc.constantFrom(...clusters).map((to): StudyCommand => ({ type: 'TransferHome', ...study, to })),
   fc
     .constantFrom(...verificationStates)
     .map((state): StudyCommand => ({ type: 'RecordVerification', ...study, state, by: 'RIS' })),
-  fc
-    .nat(3)
-    .map((count): StudyCommand => ({
-      type: 'AnnounceObjects',
-      ...study,
-      count,
-      digest: `${count}`.repeat(64),
-    })),
+  fc.nat(3).map((count): StudyCommand => ({
+    type: 'AnnounceObjects',
+    ...study,
+    count,
+    digest: `${count}`.repeat(64),
+  })),
   fc.constant<'restore'>('restore'),
   sops.map((sopInstanceUids): StructureCommand => ({
     type: 'RejectObjects',
