@@ -7,6 +7,7 @@ import { claimOf, lostClaims, mayCountOn } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { decideClaim } from './decide-claim.ts';
 import type { ClaimCommand, ClaimContext, ClaimDecision } from './decide-claim.ts';
+import type { LwwRegister } from './registers.ts';
 import { stateDigest } from './state-digest.ts';
 
 const leaseMs = 600_000;
@@ -150,6 +151,14 @@ describe('claims', () => {
     const { claim: _, ...forgotten } = home.site.study;
     home.site.study = forgotten;
     assert.ok(home.grants(claim('dr.n')).fence > first.fence);
+  });
+  it('are refused where a claim came in that leaves no fence, rather than sent where nobody reads them', () => {
+    const home = new Home();
+    home.grants(claim('dr.s'));
+    const register = { ...(home.site.study['claim'] as LwwRegister), rank: Number.MAX_SAFE_INTEGER };
+    home.site.study = { ...home.site.study, claim: register };
+    home.heldForMs = leaseMs;
+    assert.equal(home.refuses(claim('dr.n')), 'NO_FENCE_LEFT');
   });
   it('[U9] have never two owners at one instant, however long messages take', () => {
     const delay = fc.integer({ min: 0, max: 60_000 });

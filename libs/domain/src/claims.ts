@@ -14,7 +14,7 @@ export interface Claim {
   readonly leaseMs: number;
   /** `released`: by its owner; `expired`: the home heard nothing of it for a lease. */
   readonly state: 'held' | 'released' | 'expired';
-  /** Steps of reports that the home had seen when it granted: `<accession>/<revision>.<opener>`, and their stamps. */
+  /** Steps written under earlier claims that the home had seen when it granted: `<accession>/<revision>.<opener>`, and their stamps. */
   readonly seen: { readonly [step: string]: string };
 }
 

@@ -65,6 +65,8 @@ export type ClaimRefusal =
   | { readonly code: 'NOT_YET'; readonly retryAfterMs: number }
   | { readonly code: 'HELD'; readonly claim: Claim; readonly remainingMs: number }
   | { readonly code: 'ROLE_MAY_NOT' }
+  /** Somebody sent a claim with the greatest fence that there is: none can follow it. */
+  | { readonly code: 'NO_FENCE_LEFT' }
   | { readonly code: 'CLAIM_LOST'; readonly claim: Claim | undefined };
 
 /** `claim`: what the asker holds now; undefined after a release or an expiry. No events: it was already so. */
@@ -148,10 +150,15 @@ const seenMax = 64;
 
 function granted(command: ClaimStudy | TakeOverClaim, deciding: Deciding): ClaimDecision {
   const { study, context, present } = deciding;
-  const newest = [...reportSteps(study)].sort((a, b) => compareText(b.hlc, a.hlc)).slice(0, seenMax);
+  // The wall clock lets it grow on after a log was lost, too.
+  const fence = Math.max((present?.fence ?? 0) + 1, context.now.getTime());
+  if (!Number.isSafeInteger(fence)) return { refused: { code: 'NO_FENCE_LEFT' } };
+  const newest = reportSteps(study)
+    .filter((step) => step.fence !== undefined)
+    .sort((a, b) => compareText(b.hlc, a.hlc))
+    .slice(0, seenMax);
   const claim: Claim = {
-    // The wall clock lets it grow on after a log was lost, too.
-    fence: Math.max((present?.fence ?? 0) + 1, context.now.getTime()),
+    fence,
     user: command.user,
     cluster: command.cluster,
     role: command.role,

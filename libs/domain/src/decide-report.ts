@@ -13,6 +13,7 @@ import {
   reportChange,
   reportKey,
   reportsOf,
+  revisionMax,
   statusRank,
 } from './reports.ts';
 import type { Report, ReportEntry, Revision } from './reports.ts';
@@ -47,6 +48,9 @@ export function changeReportStatus(
   const step = stepOf(command, shown);
   if (step === 'nothing') return { events: [] };
   if ('refused' in step) return step;
+
+  if (step.opens && (open[0]?.revision ?? 0) >= revisionMax)
+    return refuse('VALUE_INVALID', 'the report has no further revision', `/${flagOf[step.opens]}`);
 
   const writer = eventWriter(
     context,
@@ -162,7 +166,9 @@ function opened(
   const { writer, entry, cluster } = step;
   const highest = Math.max(0, ...steps.map(({ revision }) => revision));
   const name = `${highest + 1}.${cluster}`;
-  const named = steps.map((one) => ({ name: `${one.revision}.${one.opener}`, register: one.register }));
+  // Only approvals can be overtaken or taken back.
+  const approved = steps.filter((one) => one.entry.status === 'APPROVED');
+  const named = approved.map((one) => ({ name: `${one.revision}.${one.opener}`, register: one.register }));
   const opening = { kind, by: command.by ?? '', reason: command.reason ?? '' };
   return {
     [name]: writer.edit(entry as unknown as JsonValue, statusRank(command.status), undefined),

@@ -5,7 +5,7 @@ import { given, reportStatus, studyInstanceUid } from '../test/given-study.ts';
 import type { StudyAt } from '../test/given-study.ts';
 import { digest } from './digest.ts';
 import type { ChangeEvent } from './events.ts';
-import type { RegisterMap } from './registers.ts';
+import type { Register, RegisterMap } from './registers.ts';
 import type { Report } from './reports.ts';
 import { objectsSinceApproval, reportStatuses, reportsOf } from './reports.ts';
 
@@ -100,6 +100,18 @@ describe('a retraction', () => {
     north.does(reportStatus('DICTATED'));
     north.refuses(reportStatus('NEW', { retract: true }), 'VALUE_INVALID', '/retract');
     approved().refuses(reportStatus('APPROVED', { retract: true }), 'VALUE_INVALID', '/status');
+  });
+});
+
+describe('a report in its last revision', () => {
+  it('cannot be opened again, rather than into one that nobody reads', () => {
+    const north = approved();
+    const reports = JSON.stringify(north.study['reports']).replace('1.base', '999999999.base');
+    north.study = { ...north.study, reports: JSON.parse(reports) as Register };
+    assert.equal(shown(north).status, 'APPROVED');
+    north.refuses(reportStatus('NEW', { reopen: true }), 'VALUE_INVALID', '/reopen');
+    north.refuses(reportStatus('NEW', { retract: true }), 'VALUE_INVALID', '/retract');
+    north.refuses(reportStatus('NEW', { addendum: true }), 'VALUE_INVALID', '/addendum');
   });
 });
 

@@ -15,11 +15,11 @@ export interface Opening {
   readonly kind: OpeningKind;
   readonly by: string;
   readonly reason: string;
-  /** The steps that its author had before him: name of the register, and its stamp. */
+  /** The approvals that its author had before him: name of the register, and its stamp. */
   readonly seen: { readonly [name: string]: string };
 }
 
-/** Revisions that an opening can remember to have seen; the newest ones count. */
+/** Approvals that an opening can remember to have seen; the newest ones count. */
 const seenMax = 64;
 
 const pattern = /^opened\.([1-9][0-9]{0,8})\.(.+)$/s;
@@ -28,10 +28,10 @@ const pattern = /^opened\.([1-9][0-9]{0,8})\.(.+)$/s;
 export function openingRegister(
   name: string,
   opening: Pick<Opening, 'kind' | 'by' | 'reason'>,
-  steps: readonly { readonly name: string; readonly register: LwwRegister }[],
+  approvals: readonly { readonly name: string; readonly register: LwwRegister }[],
   register: (value: JsonValue, rank: number) => LwwRegister,
 ): RegisterMap {
-  const newest = [...steps].sort((a, b) => compareText(b.register.hlc, a.register.hlc)).slice(0, seenMax);
+  const newest = [...approvals].sort((a, b) => compareText(b.register.hlc, a.register.hlc)).slice(0, seenMax);
   const seen = Object.fromEntries(newest.map((step) => [step.name, step.register.hlc]));
   const { kind, by, reason } = opening;
   return Object.fromEntries([[`opened.${name}`, register({ kind, by, reason, seen }, 1)]]);

@@ -69,6 +69,9 @@ export interface Approval {
  */
 export const firstOpener = 'base';
 
+/** Greatest number of a revision that is read. */
+export const revisionMax = 999_999_999;
+
 /** One step of a report with the place where it stands. */
 export interface Revision {
   readonly revision: number;
