@@ -214,6 +214,37 @@ describe('C-STORE', () => {
     assert.equal((await association.cEcho()).status, 0);
   });
 
+  it('is not misled by a head that is longer by whole elements than the one before', async (t) => {
+    const received: Buffer[] = [];
+    const { port } = await startAcceptor(t, {
+      handlers: {
+        cStore: async ({ data }) => {
+          received.push(await collect(data));
+          return { status: 0 };
+        },
+      },
+    });
+    const association = await associate(t, port);
+    /** Elements of 16 bytes that begin with 2, as many as there are; like group 0002, it does not say how many. */
+    const offset = (head: Buffer): number => {
+      let at = 0;
+      while (head[at] === 2) at += 16;
+      if (at > head.length) throw new Error('cut off inside an element');
+      return at;
+    };
+    for (const elements of [20, 21, 22, 20, 64, 65, 1]) {
+      for (const length of [0, 1, 1_000, 2_000_000]) {
+        const dataSet = Buffer.concat([
+          Buffer.alloc(length === 0 ? 0 : 1, 8),
+          pattern(Math.max(0, length - 1)),
+        ]);
+        const stored = await file(t, Buffer.concat([Buffer.alloc(16 * elements, 2), dataSet]));
+        assert.deepEqual(await association.cStore(object({ file: stored, offset })), { status: 0 });
+        assert.ok(received.pop()?.equals(dataSet), `${length} bytes behind ${elements} elements`);
+      }
+    }
+  });
+
   it('takes turns when several are called at once', async (t) => {
     const order: string[] = [];
     const { port } = await startAcceptor(t, {

@@ -16,6 +16,8 @@ const blockBytes = 512 * 1024;
 const wholeBytesMax = 1024 * 1024;
 /** File meta information has at most so many bytes. */
 const headBytesMax = 64 * 1024;
+/** What tells whether it goes on: the header of an element. */
+const behindHeadBytes = 12;
 /** What it has, until a first file was seen. */
 const headBytesFirst = 1024;
 /** Blocks are made in sizes like this, so that the next data set, a little longer, can use them too. */
@@ -202,7 +204,10 @@ class FileDataSet implements OpenDataSet {
     this.#offset = Math.min(this.#offset, this.#size);
     const head = Buffer.allocUnsafe(this.#offset);
     const guessed = await this.#read(0, contextId, fragmentMax, head);
-    const offset = await this.#found(head, this.#find);
+    // With the first bytes behind it: a longer one that was cut between two elements looks whole without them.
+    const behindMax = Math.min(behindHeadBytes, fragmentMax, this.#length);
+    const behind = guessed.block.subarray(fragmentHeaderBytes, fragmentHeaderBytes + behindMax);
+    const offset = await this.#found(Buffer.concat([head, behind]), this.#find);
     if (offset === this.#offset) return guessed;
     this.#blocks.give(guessed.block);
     this.#blocks.offset = offset;
