@@ -107,7 +107,7 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
-    files: ['tools/**', 'deploy/local/src/**', 'bench/**'],
+    files: ['tools/**', 'deploy/local/src/**', 'bench/**', 'services/*/sim/main.ts'],
     rules: { 'no-console': 'off' },
   },
   {

@@ -1,8 +1,8 @@
 /**
- * Runs the tests of one kind, or all: `node tools/test.ts [unit|integration|e2e|house]… [name filter]`.
+ * Runs the tests of one kind, or all: `node tools/test.ts [unit|simulation|integration|e2e]… [name filter]`.
  *
- * Kinds go by suffix: `*.spec.ts` pure, `*.int.spec.ts` own servers and real sockets, `*.e2e.spec.ts` the whole system
- * from outside. Fails when a kind finds no file, so that a wrong pattern never looks like success.
+ * Kinds go by suffix: `*.spec.ts` pure, `*.sim.spec.ts` many simulated clusters, `*.int.spec.ts` own servers and real
+ * sockets, `*.e2e.spec.ts` the whole system from outside. Fails when a kind finds no file, so that a wrong pattern never looks like success.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -18,8 +18,12 @@ const specs = globSync('{libs,services,deploy,bench,e2e,tools}/**/*.spec.ts', {
 
 const kinds = {
   unit: {
-    files: specs.filter((file) => !/\.(int|e2e)\.spec\.ts$/.test(file)),
+    files: specs.filter((file) => !/\.(sim|int|e2e)\.spec\.ts$/.test(file)),
     flags: ['--test-isolation=none'],
+  },
+  simulation: {
+    files: specs.filter((file) => file.endsWith('.sim.spec.ts')),
+    flags: ['--test-concurrency=2', '--test-timeout=600000'],
   },
   integration: {
     files: specs.filter((file) => file.endsWith('.int.spec.ts')),
@@ -38,7 +42,7 @@ const filter = args.find((arg) => !(arg in kinds));
 let failed = false;
 const totals: Record<string, number> = { pass: 0, fail: 0, skipped: 0 };
 
-if (asked.length === 0 || asked.some((kind) => kind !== 'unit')) {
+if (asked.length === 0 || asked.some((kind) => kind === 'integration' || kind === 'e2e')) {
   // Once, before tests that run side by side want it: the newest nats-server that can be had.
   const { version } = await findNatsServer({ fetchInto: `${root}/.isthmus/bin`, fetch: 'when-older' });
   console.log(`nats-server ${version}`);

@@ -8,10 +8,12 @@ import type {
   TransferHome,
 } from './commands.ts';
 import { eventWriter } from './event-writer.ts';
-import { holdersOf, holdingOf, lwwRegister, mapEntries } from './holders.ts';
+import { patientOf } from './decide-change-study.ts';
+import { holdersOf, holdingOf, lwwRegister, mapEntries, patientHeldAt } from './holders.ts';
 import { homeOf, homeRegister, homeTerm } from './home.ts';
 import { refuse } from './refuse.ts';
 import type { JsonValue, Register, RegisterMap } from './registers.ts';
+import { patientKey } from './subjects.ts';
 
 /** Decides what this cluster says of its copy, and whether it becomes the home of a study that has none. */
 export function recordHolding(command: RecordHolding, state: StudyState, context: DecideContext): Decision {
@@ -21,22 +23,24 @@ export function recordHolding(command: RecordHolding, state: StudyState, context
     instanceCount: command.instanceCount,
     scope: command.scope,
   };
+  const patient = patientOf(state.study);
+  const patientHeld = patient && patientKey(patient.id, patient.issuer);
   const present = holdingOf(state.study, context.cluster);
   const becomesHome = command.holds && command.mayBecomeHome !== false && homeOf(state.study) === undefined;
   const changed =
     canonicalJson(present ?? { ...holding, holds: false }) !== canonicalJson(holding) ||
-    (present === undefined && command.holds);
+    (present === undefined && command.holds) ||
+    (command.holds && patientHeldAt(state.study, context.cluster) !== patientHeld);
   if (!changed && !becomesHome) return { events: [] };
 
   const ours = lwwRegister(mapEntries(state.study, 'holders'), context.cluster);
-  const patient = lwwRegister(state.study, 'patient');
   const writer = eventWriter(context, [ours]);
-  const entry: Register = writer.register(holding, 1);
+  // Who hears of a holder hears of whom: changes to that patient, made anywhere, are then sent to it.
+  const said = { ...holding, ...(patientHeld === undefined ? {} : { patient: patientHeld }) };
+  const entry: Register = writer.register(said, 1);
   const registers: RegisterMap = {
     holders: { t: 'map', entries: Object.fromEntries([[context.cluster, entry]]) },
     ...(becomesHome ? { home: homeRegister(context.cluster, 1, writer.stamp) } : {}),
-    // Who hears of a holder hears of whom: changes to that patient, made anywhere, are then sent to it.
-    ...(patient ? { patient } : {}),
   };
   return {
     events: [

@@ -79,6 +79,19 @@ export function holdingOf(study: RegisterMap, cluster: string): Holding | undefi
   return readHolding(own(mapEntries(study, 'holders'), cluster));
 }
 
+/** Key of the patient whose study the cluster says it holds; undefined while it does not know. */
+export function patientHeldAt(study: RegisterMap, cluster: string): string | undefined {
+  const value = readValue(own(mapEntries(study, 'holders'), cluster));
+  const key = value && own(value, 'patient');
+  return typeof key === 'string' ? key : undefined;
+}
+
+/** Keys of the patients whose study this is, as its holders say: one, unless they have not heard of a move yet. */
+export function patientsHeld(study: RegisterMap): readonly string[] {
+  const keys = holdersOf(study).map((cluster) => patientHeldAt(study, cluster));
+  return [...new Set(keys.filter((key) => key !== undefined))];
+}
+
 function readHolding(register: Register | undefined): Holding | undefined {
   const value = readValue(register);
   if (!value) return undefined;

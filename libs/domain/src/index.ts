@@ -112,7 +112,16 @@ export { greatestStamp } from './greatest-stamp.ts';
 export { headerPatient, headerRegisters, unidentifiedIssuer } from './headers.ts';
 export type { HeaderRegisters, PatientReference } from './headers.ts';
 export { isStamp, nextStamp, observe, stampLimit, stampMilliseconds, tick } from './hlc.ts';
-export { holders, holdersOf, holdingOf, lwwRegister, mapEntries, registerText } from './holders.ts';
+export {
+  holders,
+  holdersOf,
+  holdingOf,
+  lwwRegister,
+  mapEntries,
+  patientHeldAt,
+  patientsHeld,
+  registerText,
+} from './holders.ts';
 export type { Availability, Holder, Holding, KnownAvailability } from './holders.ts';
 export { homeOf, homeTerm } from './home.ts';
 export {

@@ -13,7 +13,9 @@ import {
 import type { RegisterMap } from '@isthmus/domain';
 import type { Log } from '@isthmus/service-kit';
 import type { Commands } from './commands.ts';
+import { patientsOf } from './state.ts';
 import type { DirtyStudy, RelayRows, RelayStore } from './store/rows.ts';
+import { columnText } from './tables.ts';
 
 /** What telling of a study's objects needs of its cluster. */
 export interface FlushParts {
@@ -91,8 +93,11 @@ export async function flushStudy(parts: FlushParts, row: DirtyStudy): Promise<vo
   }
   await store.write(async (rows) => {
     if (row.headerChanged) {
-      // Registers from headers are in no event: holders elsewhere, and hubs on the way, get the state.
-      const elsewhere = holdersOf(before).filter((holder) => holder !== cluster);
+      // Registers from headers are in no event: whoever holds this study or another of the patient, and hubs on
+      // the way, get the state.
+      const ofPatients = await rows.holdersOfPatients(patientsOf(before).map(columnText));
+      const holders = [...holdersOf(before), ...[...ofPatients.values()].flat()];
+      const elsewhere = holders.filter((holder) => holder !== cluster);
       const due = peersTowards(parts.nextHop(), elsewhere, []).map((peer) => ({ peer, study }));
       await rows.oweStates(due);
     }

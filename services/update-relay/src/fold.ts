@@ -3,6 +3,7 @@ import {
   holdersOf,
   holdingOf,
   lwwRegister,
+  patientHeldAt,
   mergeRegisters,
   peersTowards,
 } from '@isthmus/domain';
@@ -58,14 +59,18 @@ export function consequencesOf(
   const elsewhere = holdersOf(after).filter((cluster) => cluster !== facts.self);
   const held = new Set(holdersOf(before));
   const rehomed = changed(before, after, 'patient');
-  const owed = rehomed ? elsewhere : elsewhere.filter((cluster) => !held.has(cluster));
+  const owed = elsewhere.filter(
+    (cluster) =>
+      rehomed || !held.has(cluster) || patientHeldAt(before, cluster) !== patientHeldAt(after, cluster),
+  );
   const ownEntry =
     facts.foreign &&
     canonicalJson(holdingOf(before, facts.self) ?? null) !==
       canonicalJson(holdingOf(after, facts.self) ?? null);
   return {
     due: peersTowards(facts.nextHop, owed, []),
-    dirty: ownEntry || (facts.foreign && changed(before, after, 'objects')),
+    // Whose study we hold is part of what we say of our copy.
+    dirty: ownEntry || rehomed || (facts.foreign && changed(before, after, 'objects')),
   };
 }
 

@@ -3,7 +3,7 @@ import type { ObjectManifest, RegisterMap } from '@isthmus/domain';
 import { audienceOf, onwardPath } from './audience.ts';
 import type { RoutingFacts } from './audience.ts';
 import type { BatchItem } from './batch.ts';
-import { patientKeyOf } from './state.ts';
+import { patientsOf } from './state.ts';
 import type { EntryRow, ReadableRows, RelayStore } from './store/rows.ts';
 
 /** One thing to send, with what must travel before it, and what to note once it is acknowledged. */
@@ -107,17 +107,19 @@ async function readStates(
 ): Promise<Unit[]> {
   const due = await rows.statesDue(options.peer, limit);
   const studies = await rows.studies(due.map(({ study }) => study));
-  const keys = [...studies.values()].flatMap(({ registers }) => patientKeyOf(registers) ?? []);
+  const keys = [...studies.values()].flatMap(({ registers }) => patientsOf(registers));
   const patients = await rows.patients([...new Set(keys)]);
   return due.map(({ study, version }) => {
     const registers: RegisterMap = studies.get(study)?.registers ?? {};
-    const key = patientKeyOf(registers);
-    const patient = key === undefined ? undefined : patients.get(key);
+    const known = patientsOf(registers).flatMap((key) => {
+      const patient = patients.get(key);
+      return patient ? [[key, patient.registers] as const] : [];
+    });
     const item: BatchItem = {
       kind: 'state',
       study,
       registers,
-      patients: key !== undefined && patient ? Object.fromEntries([[key, patient.registers]]) : {},
+      patients: Object.fromEntries(known),
       path: [facts.self],
     };
     return { item, manifest: undefined, source: { kind: 'due', study, version } };

@@ -1,4 +1,11 @@
-import { mergeRegisters, patientKey, patientOf, patientSubject, studySubject } from '@isthmus/domain';
+import {
+  mergeRegisters,
+  patientKey,
+  patientOf,
+  patientsHeld,
+  patientSubject,
+  studySubject,
+} from '@isthmus/domain';
 import type { RegisterMap } from '@isthmus/domain';
 import type { EventLog } from '@isthmus/event-log';
 import { changeOf } from './fold.ts';
@@ -32,6 +39,15 @@ async function catchUp(eventLog: SubjectLog, subject: string, row: Folded = noth
     lastSequence = sequence;
   }
   return { registers, lastSequence };
+}
+
+/**
+ * Keys of the patients that a study is known under here: its own, and those that its holders name, since who
+ * holds nothing of a study knows no more of it.
+ */
+export function patientsOf(study: RegisterMap): readonly string[] {
+  const own = patientKeyOf(study);
+  return [...new Set([...(own === undefined ? [] : [own]), ...patientsHeld(study)])];
 }
 
 /** Key of the patient that a study belongs to; undefined while that is not known. */

@@ -11,8 +11,8 @@ export interface StudyStateTable {
   /** Last sequence of the study's subject in the STUDY log that is merged; 0 = none. */
   last_sequence: number;
   digest: string;
-  /** From the register `patient`; null while it is not known whose study this is. */
-  patient_key: string | null;
+  /** Patients that the study is known under here (`patientsOf`). */
+  patient_keys: string[];
   /** Clusters that hold the study, from the register `holders`: what delivery asks for most often. */
   holders: string[];
 }

@@ -130,7 +130,8 @@ async function addNamedObjects(
     from unnest(${column((row) => row.study)}::text[], ${column((row) => row.sopInstanceUid)}::text[],
       ${column((row) => row.seriesInstanceUid)}::text[], ${column((row) => row.sopClassUid)}::text[],
       ${column((row) => row.modality)}::text[]) as n (study, sop, series, class, modality)
-    on conflict (study, sop) do update set announced = true where not objects.announced
+    on conflict (study, sop) do update set announced = true
+      where not objects.announced and not (objects.local and not objects.pulled)
     returning study, (xmax = 0) as fresh`.execute(tx);
   return [...new Set(stored.rows.filter((row) => row.fresh).map((row) => row.study))].sort();
 }

@@ -1,5 +1,6 @@
-import { digest, holdersOf, patientKey, patientOf } from '@isthmus/domain';
+import { digest, holdersOf } from '@isthmus/domain';
 import { sql } from 'kysely';
+import { patientsOf } from '../state.ts';
 import { columnText } from '../tables.ts';
 import type { RelayDatabase, RelayTransaction } from '../tables.ts';
 import { identityKey } from './rows.ts';
@@ -26,9 +27,11 @@ export function readableStates(
     holdersOfPatients: async (keys) => {
       if (keys.length === 0) return new Map();
       const found = await sql<{ key: string; holders: string[] }>`
-        select patient_key as key, array_agg(distinct holder) as holders
-        from study_state cross join unnest(holders) as holder
-        where patient_key = any(${[...keys]}::text[]) group by patient_key`.execute(db);
+        select key, array_agg(distinct holder) as holders
+        from study_state cross join unnest(patient_keys) as key cross join unnest(holders) as holder
+        where patient_keys && ${[...keys]}::text[] and key = any(${[...keys]}::text[]) group by key`.execute(
+        db,
+      );
       return new Map(found.rows.map((row) => [row.key, row.holders]));
     },
   };
@@ -138,23 +141,23 @@ function held(rows: readonly Row[]): Map<string, HeldRow> {
 async function writeStudies(tx: RelayTransaction, studies: ReadonlyMap<string, HeldRow>): Promise<void> {
   if (studies.size === 0) return;
   const rows = [...studies].map(([uid, row]) => {
-    const patient = patientOf(row.registers);
     return {
       uid,
       registers: JSON.stringify(row.registers),
       last: row.lastSequence,
       digest: digest(row.registers),
-      patient: patient ? columnText(patientKey(patient.id, patient.issuer)) : null,
+      patients: JSON.stringify(patientsOf(row.registers).map(columnText)),
       // Names come from peers: what is no cluster id has no route, and no place in an index.
       holders: JSON.stringify(holdersOf(row.registers).filter((name) => /^[a-z][a-z0-9-]{0,31}$/.test(name))),
     };
   });
   await sql`update study_state as s set registers = n.registers::json, last_sequence = n.last, digest = n.digest,
-      patient_key = n.patient, holders = array(select json_array_elements_text(n.holders::json))
+      patient_keys = array(select json_array_elements_text(n.patients::json)),
+      holders = array(select json_array_elements_text(n.holders::json))
     from unnest(${rows.map((row) => row.uid)}::text[], ${rows.map((row) => row.registers)}::text[],
       ${rows.map((row) => row.last)}::bigint[], ${rows.map((row) => row.digest)}::text[],
-      ${rows.map((row) => row.patient)}::text[], ${rows.map((row) => row.holders)}::text[])
-      as n (uid, registers, last, digest, patient, holders)
+      ${rows.map((row) => row.patients)}::text[], ${rows.map((row) => row.holders)}::text[])
+      as n (uid, registers, last, digest, patients, holders)
     where s.uid = n.uid`.execute(tx);
 }
 

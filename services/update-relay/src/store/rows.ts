@@ -171,7 +171,12 @@ export interface RelayRows extends ReadableRows {
   clearDirty(study: string, version: number): Promise<void>;
   /** Objects whose files are here. */
   addStoredObjects(objects: readonly StoredObject[]): Promise<void>;
-  /** Objects that a manifest names. @returns Studies of which one was news, in order. */
+  /**
+   * Objects that a manifest of a peer names. An original of ours stays unannounced until we announce it: that the
+   * peer knows of it does not mean that the others do.
+   *
+   * @returns Studies of which one was news, in order.
+   */
   addNamedObjects(objects: readonly NamedObject[]): Promise<readonly string[]>;
   markAnnounced(study: string, sopInstanceUids: readonly string[]): Promise<void>;
   setLinkEntries(entries: readonly (readonly [cluster: string, entry: LinkStateEntry])[]): Promise<void>;
