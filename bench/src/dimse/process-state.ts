@@ -7,8 +7,8 @@ const MIB = 1024 * 1024;
 const lookEveryMs = 100;
 /** `Timeout`s of Node that come and go by themselves: pings of the log, deadlines of the connection that asks. */
 const timersSlack = 3;
-/** Pools, compiled code and what the collector has not come to yet. */
-const residentSlackMib = 64;
+/** Pools, compiled code, and what the collector has not come to yet: it waits until the heap has doubled. */
+const residentSlackMib = 96;
 
 /** What a process holds, seen from its operating system and from its own metrics. */
 export interface ProcessState {

@@ -155,11 +155,7 @@ class Listening implements Acceptor {
 
   #connected(socket: Socket): void {
     const remoteAddress = plainAddress(socket.remoteAddress);
-    const isHandshakeTooMany =
-      this.#tls !== undefined && this.#handshakes.size >= this.#limits.tlsHandshakesMax;
-    const place = isHandshakeTooMany
-      ? undefined
-      : this.#occupancy.enter(remoteAddress, () => socket.destroy());
+    const place = this.#occupancy.enter(remoteAddress, () => socket.destroy());
     if (place === undefined) {
       socket.on('error', () => undefined);
       socket.destroy();
@@ -172,10 +168,19 @@ class Listening implements Acceptor {
     });
     if (this.#tls === undefined) this.#serve(socket, place, remoteAddress);
     else {
+      this.#makeRoomForHandshake();
       this.#handshakes.add(socket);
       this.#places.set(socket, place);
       this.#tls.emit('connection', socket);
     }
+  }
+
+  /** The oldest handshake gives up its place: who means it is done in a few round trips. */
+  #makeRoomForHandshake(): void {
+    if (this.#handshakes.size < this.#limits.tlsHandshakesMax) return;
+    const [oldest] = this.#handshakes;
+    this.#handshakes.delete(oldest!);
+    oldest!.destroy();
   }
 
   #secured(socket: TLSSocket): void {

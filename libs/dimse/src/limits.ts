@@ -14,7 +14,7 @@ export interface DimseLimits {
   readonly unknownPerAddressMax: number;
   /** Open associations of one calling AE title, where `admit` says nothing else. */
   readonly associationsPerAeTitleMax: number;
-  /** TLS handshakes in progress; more connections are closed at once. They count as associations, too. */
+  /** TLS handshakes in progress; the oldest is given up for one more. They count as associations, too. */
   readonly tlsHandshakesMax: number;
   /**
    * Connections beyond `associationsMax` that are still told why; more than these are closed without a word.
