@@ -42,6 +42,18 @@ interface Pending extends CommitmentRequest {
   readonly receivedAt: string;
 }
 
+/** What is kept in memory of a pending request: there may be many, with many objects each. Also its keys in the log. */
+interface Facts {
+  readonly peer: string;
+  readonly transactionUid: string;
+  readonly instances: number;
+}
+
+/** The way back on the association that asked, until it was tried. */
+interface Once {
+  send?: ReportOnAssociation | undefined;
+}
+
 /** A request as people see it. No patient data. */
 export interface CommitmentListing {
   readonly id: string;
@@ -113,6 +125,8 @@ class Reports implements CommitmentReports {
   readonly #parts: CommitmentReportParts;
   readonly #turns: ReturnType<typeof turns>;
   readonly #underWay = new Map<string, Promise<void>>();
+  /** On their way to the disk. */
+  readonly #accepting = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
   #stopAdopting: () => void = () => {};
 
@@ -152,12 +166,28 @@ class Reports implements CommitmentReports {
   async accept(request: Omit<Pending, 'receivedAt'>, sameAssociation?: ReportOnAssociation): Promise<void> {
     const name = `${keyOf(request)}.json`;
     if (this.#underWay.has(name)) return;
-    if (this.#underWay.size >= this.#parts.pendingMax) {
-      throw new TooMuchWaitingError('storage commitments (COMMITMENTS_PENDING_MAX)', this.#parts.pendingMax);
+    // The same request on two associations at once: both are answered when it is durable.
+    const accepting = this.#accepting.get(name) ?? this.#take(name, request, sameAssociation);
+    this.#accepting.set(name, accepting);
+    try {
+      await accepting;
+    } finally {
+      this.#accepting.delete(name);
     }
-    const pending = { ...request, receivedAt: this.#parts.now().toISOString() };
+  }
+
+  async #take(
+    name: string,
+    request: Omit<Pending, 'receivedAt'>,
+    sameAssociation: ReportOnAssociation | undefined,
+  ): Promise<void> {
+    const { pendingMax, now } = this.#parts;
+    if (this.#underWay.size + this.#accepting.size >= pendingMax) {
+      throw new TooMuchWaitingError('storage commitments (COMMITMENTS_PENDING_MAX)', pendingMax);
+    }
+    const pending = { ...request, receivedAt: now().toISOString() };
     await this.#write(name, pending);
-    this.#begin(name, pending, sameAssociation);
+    this.#begin(name, factsOf(pending), { send: sameAssociation });
   }
 
   async list(max: number): Promise<readonly CommitmentListing[]> {
@@ -244,14 +274,14 @@ class Reports implements CommitmentReports {
       await rename(path, join(this.#all, undelivered, name));
       return false;
     }
-    this.#begin(name, pending, undefined);
+    this.#begin(name, factsOf(pending), {});
     return true;
   }
 
-  #begin(name: string, pending: Pending, sameAssociation: ReportOnAssociation | undefined): void {
+  #begin(name: string, facts: Facts, sameAssociation: Once): void {
     const { log, metrics } = this.#parts;
-    const done = this.#untilDelivered(name, pending, sameAssociation)
-      .catch((error: unknown) => log.error({ ...factsOf(pending), err: error }, 'storage commitment: failed'))
+    const done = this.#untilDelivered(name, facts, sameAssociation)
+      .catch((error: unknown) => log.error({ ...facts, err: error }, 'storage commitment: failed'))
       .finally(() => {
         this.#underWay.delete(name);
         metrics.commitmentsPending(this.#underWay.size);
@@ -261,21 +291,14 @@ class Reports implements CommitmentReports {
   }
 
   /** Ends when the peer has the report, when the tries are used up, or when this process stops. */
-  async #untilDelivered(
-    name: string,
-    pending: Pending,
-    sameAssociation: ReportOnAssociation | undefined,
-  ): Promise<void> {
+  async #untilDelivered(name: string, facts: Facts, sameAssociation: Once): Promise<void> {
     const { log, metrics, triesMax, pauseMaxMs } = this.#parts;
     const { signal } = this.#stopping;
-    const facts = factsOf(pending);
-    if (sameAssociation && (await this.#reportedThere(pending, sameAssociation, signal))) {
-      return this.#finished(name);
-    }
+    if (await this.#reportedThere(name, facts, sameAssociation)) return this.#finished(name);
     const pause = backoff({ baseMs: Math.min(firstPauseMs, pauseMaxMs), maxMs: pauseMaxMs });
     for (let tries = 1; !signal.aborted; tries++) {
       try {
-        await this.#report(pending, (report) => this.#onNewAssociation(pending, report));
+        await this.#report(name, facts, (report) => this.#onNewAssociation(facts.peer, report));
         return await this.#finished(name);
       } catch (error) {
         const { message: why, code } = error as Error & { code?: unknown };
@@ -295,24 +318,29 @@ class Reports implements CommitmentReports {
   }
 
   /** On the association that asked, when the peer keeps it open: then it waits for the report there (PS3.4 J.3.3). */
-  async #reportedThere(pending: Pending, send: ReportOnAssociation, signal: AbortSignal): Promise<boolean> {
-    if (this.#parts.sameAssociationAfterMs === 0) return false;
-    await sleep(this.#parts.sameAssociationAfterMs, signal);
-    if (signal.aborted) return false;
+  async #reportedThere(name: string, facts: Facts, sameAssociation: Once): Promise<boolean> {
+    const { signal } = this.#stopping;
     try {
-      await this.#report(pending, send);
+      if (sameAssociation.send === undefined || this.#parts.sameAssociationAfterMs === 0) return false;
+      await sleep(this.#parts.sameAssociationAfterMs, signal);
+      if (signal.aborted) return false;
+      await this.#report(name, facts, sameAssociation.send);
       return true;
     } catch (error) {
       const why = (error as Error).message;
-      this.#parts.log.debug({ ...factsOf(pending), why }, 'storage commitment: not on the same association');
+      this.#parts.log.debug({ ...facts, why }, 'storage commitment: not on the same association');
       return false;
+    } finally {
+      // It holds on to the request and its data set.
+      sameAssociation.send = undefined;
     }
   }
 
-  async #report(pending: Pending, send: ReportOnAssociation): Promise<void> {
+  async #report(name: string, facts: Facts, send: ReportOnAssociation): Promise<void> {
     const { log, metrics, ourAeTitle } = this.#parts;
     const release = await this.#turns.take(this.#stopping.signal);
     try {
+      const pending = await readPending(join(this.#own, name));
       const report: CommitmentReport = await checkCommitment(pending, this.#parts);
       const { status, errorComment } = await send({
         sopClassUid: uids.StorageCommitmentPushModel,
@@ -321,16 +349,16 @@ class Reports implements CommitmentReports {
       });
       if (status !== 0 && !isWarning(status)) throw new CommitmentRefusedError(status, errorComment);
       const [committed, failed] = [report.committed.length, report.failed.length];
-      log.info({ ...factsOf(pending), committed, failed, status }, 'storage commitment: reported');
+      log.info({ ...facts, committed, failed, status }, 'storage commitment: reported');
       metrics.commitment(failed === 0 ? 'committed' : 'failed');
     } finally {
       release();
     }
   }
 
-  async #onNewAssociation(pending: Pending, report: EventReport): Promise<NOutcome> {
-    const station = stationOfAeTitle(this.#parts.configuration(), pending.aeTitle);
-    if (!station) throw new StationUnknownError(pending.aeTitle);
+  async #onNewAssociation(aeTitle: string, report: EventReport): Promise<NOutcome> {
+    const station = stationOfAeTitle(this.#parts.configuration(), aeTitle);
+    if (!station) throw new StationUnknownError(aeTitle);
     const contexts = [
       {
         sopClassUid: uids.StorageCommitmentPushModel,
@@ -355,11 +383,7 @@ async function readPending(path: string): Promise<Pending> {
   return JSON.parse(await readFile(path, 'utf8')) as Pending;
 }
 
-function factsOf({ aeTitle: peer, transactionUid, instances }: Pending): {
-  readonly peer: string;
-  readonly transactionUid: string;
-  readonly instances: number;
-} {
+function factsOf({ aeTitle: peer, transactionUid, instances }: Pending): Facts {
   return { peer, transactionUid, instances: instances.length };
 }
 

@@ -184,8 +184,11 @@ describe('storage commitment', () => {
     assert.equal((await association.nAction(noDataSet)).status, 0x0115);
     const garbage = Buffer.from('ffffffffffff', 'hex');
     assert.equal((await association.nAction({ ...noDataSet, dataSet: garbage })).status, 0x0115);
-    assert.equal(await ask(association, '1.2.99.4', some), 0);
-    assert.equal(await ask(association, '1.2.99.4', some), 0, 'the same again is the same');
+    const another = await associate(edge);
+    const [once, twice] = [ask(association, '1.2.99.4', some), ask(another, '1.2.99.4', some)];
+    assert.deepEqual([await once, await twice], [0, 0], 'the same is the same, at once');
+    assert.equal(await ask(association, '1.2.99.4', some), 0, 'and later');
+    await another.release();
     assert.equal(await ask(association, '1.2.99.5', some), 0x0213);
     await association.release();
     await assert.rejects(
