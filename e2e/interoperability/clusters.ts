@@ -76,7 +76,7 @@ export class Clusters {
     });
   }
 
-  /** Sends objects by raw sockets, as they are, and waits until they are indexed. */
+  /** Sends objects by raw sockets, as they are. */
   async store(objects: readonly SentObject[], id: ClusterId = 'north'): Promise<void> {
     const contexts = Map.groupBy(objects, (one) => `${one.sopClassUid} ${one.transferSyntaxUid}`);
     const groups = [...contexts.values()].sort((a, b) => b.length - a.length).values();
@@ -84,7 +84,6 @@ export class Clusters {
       for (const group of groups) await this.#storeGroup(group, id);
     };
     await Promise.all(Array.from({ length: senders }, sendGroups));
-    await this.indexed(objects, id);
   }
 
   /** Objects of one class in one transfer syntax. */
@@ -108,7 +107,7 @@ export class Clusters {
     ]);
   }
 
-  /** Waits until the index has all these objects; C-STORE is answered before. */
+  /** Waits until queries find all these objects; C-STORE is answered before. Retrieves need not wait. */
   async indexed(
     objects: readonly Pick<SentObject, 'studyInstanceUid'>[],
     id: ClusterId = 'north',

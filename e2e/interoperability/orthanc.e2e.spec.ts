@@ -59,7 +59,6 @@ describe('Orthanc', { skip: missingTool('Orthanc', 'orthanc') || missingTool('st
     for (const uid of studies) {
       for (const aeTitle of ['MEASURE', 'NORTH']) assert.equal(await orthanc.store(aeTitle, uid), 0, aeTitle);
     }
-    await clusters.indexed(objects);
     const moved = await clusters.move('READER', studies);
     assert.equal(moved.code, 0, moved.output);
     const [received, expected] = [await reader.dataSets(), await measure.dataSets()];
@@ -73,6 +72,8 @@ describe('Orthanc', { skip: missingTool('Orthanc', 'orthanc') || missingTool('st
     const [here, there] = [study('here'), study('there')];
     await clusters.store(here);
     await clusters.store(there, 'south');
+    await clusters.indexed(here);
+    await clusters.indexed(there, 'south');
     for (const objects of [here, there]) {
       const PatientID = `ORTHANC-${objects === here ? 'here' : 'there'}`;
       const StudyInstanceUID = uidOf(objects);
@@ -102,6 +103,8 @@ describe('Orthanc', { skip: missingTool('Orthanc', 'orthanc') || missingTool('st
     const [here, there] = [study('move-here'), study('move-there')];
     await clusters.store(here);
     await clusters.store(there, 'south');
+    await clusters.indexed(here);
+    await clusters.indexed(there, 'south');
     for (const objects of [here, there]) {
       const query = { PatientID: '', StudyInstanceUID: uidOf(objects) };
       const found = await orthanc.find('NORTH', 'Study', query, 'retrieve');
@@ -169,7 +172,6 @@ describe('Orthanc', { skip: missingTool('Orthanc', 'orthanc') || missingTool('st
       if (!knowsUs) await orthanc.knows('NORTH', undefined);
       const job = await clusters.retrieve(uidOf(objects), { from: 'ORTHANC' });
       assert.deepEqual([job.state, job.done], ['COMPLETE', 3], job.detail);
-      await clusters.indexed(objects);
       const moved = await clusters.move('READER', [uidOf(objects)]);
       assert.equal(moved.code, 0, moved.output);
       const received = await reader.dataSets();
