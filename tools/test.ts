@@ -1,8 +1,9 @@
 /**
  * Runs the tests of one kind, or all: `node tools/test.ts [unit|simulation|integration|e2e]… [name filter]`.
  *
- * Kinds go by suffix: `*.spec.ts` pure, `*.sim.spec.ts` many simulated clusters, `*.int.spec.ts` own servers and real
- * sockets, `*.e2e.spec.ts` the whole system from outside. Fails when a kind finds no file, so that a wrong pattern never looks like success.
+ * Kinds go by suffix: `*.spec.ts` pure, `*.sim.spec.ts` many simulated clusters, `*.int.spec.ts` own servers and
+ * real sockets, `*.e2e.spec.ts` the whole system from outside. Fails when a kind finds no file, so that a wrong
+ * pattern never looks like success.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
