@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { ObjectStoreFullError } from './errors.ts';
 
 /** A call that takes longer holds the event loop up too long: from then on threads wait for the disk. */
-const slowMs = 10;
+const slowMs = 20;
 /** For so long at first, and twice as long whenever the disk is slow again right afterwards. */
-const wearyMs = { first: 2_000, most: 120_000 } as const;
+const wearyMs = { first: 500, most: 120_000 } as const;
 
 /** Where it takes longer to make a file, files are made ahead, by a thread. */
 const slowToMakeMs = 0.1;

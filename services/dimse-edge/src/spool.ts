@@ -10,7 +10,7 @@ import { ObjectStoreFullError, objectStoreError } from './errors.ts';
  * Bytes that are gathered before they are written: few enough to be in the processor's cache still, and to leave little to
  * write when the last byte has come; many enough for a thread, when one has to be woken for them.
  */
-const writeBytes = 192 * 1024;
+const writeBytes = 128 * 1024;
 /** What the header may take of an event in the log; real ones take 1 to 3 KB. */
 const headBytesMax = 64 * 1024;
 /** How long a look at the free space of the disk holds. */
