@@ -43,6 +43,7 @@ export { isImageSopClass, storageSopClasses } from './storage-sop-classes.ts';
 export { tags } from './tags.ts';
 export type { Keyword } from './tags.ts';
 export { thirdPartyKeys, thirdPartyReturnKeys } from './third-party-keys.ts';
+export { canTranscode, transcodeDataSet } from './transcode.ts';
 export { transferSyntaxes, transferSyntaxOf } from './transfer-syntaxes.ts';
 export type { TransferSyntax } from './transfer-syntaxes.ts';
 export { isUid, uidPattern, uids } from './uids.ts';

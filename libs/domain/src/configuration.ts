@@ -39,6 +39,11 @@ export interface Station {
   readonly keepsStatus: boolean;
   /** Associations to it that objects are sent over at once; absent: as the edge is set up. */
   readonly associationsMax?: number;
+  /**
+   * Transfer syntax UIDs, best first, that an object is converted to when the station does not take the one that it is
+   * kept in; absent or empty: never, such an object fails.
+   */
+  readonly transcodeTo?: readonly string[];
 }
 
 /** A switch, in each direction: `out` = we send to the peer, `in` = we take from the peer. */

@@ -66,6 +66,7 @@ describe('cluster.yaml', () => {
       tls: true,
       certificates: ['CN=CT1,O=Acme\\, Inc.'],
       associationsMax: 3,
+      transcodeTo: ['1.2.840.10008.1.2' as const],
       archive: false,
       alsoSendsAs: ['CT2'],
       keepsStatus: true,

@@ -15,7 +15,7 @@ export function clusterOf({ id, name, aeTitle, patientDomain }: ClusterInput): C
 /** A station with all its values. Fields that it does not have stay away. */
 export function stationOf(input: StationInput): Station {
   const { aeTitle, host, port, kind, cluster, stationName, institution, department, patientDomain } = input;
-  const { associationsMax } = input;
+  const { associationsMax, transcodeTo } = input;
   const certificates = input.certificates?.length ? input.certificates : undefined;
   return {
     aeTitle,
@@ -27,7 +27,7 @@ export function stationOf(input: StationInput): Station {
     archive: input.archive ?? true,
     alsoSendsAs: input.alsoSendsAs ?? [],
     keepsStatus: input.keepsStatus ?? keepsStatusByDefault(kind),
-    ...defined({ associationsMax }),
+    ...defined({ associationsMax, transcodeTo }),
   };
 }
 
@@ -49,7 +49,7 @@ export function linkOf(input: LinkInput, thirdParty: boolean): Link {
 
 /** A station as a person would write it: without what is the default. `stationOf` gives the whole back. */
 export function briefStation(station: Station): StationInput {
-  const { tls, certificates, archive, alsoSendsAs, keepsStatus, ...rest } = station;
+  const { tls, certificates, archive, alsoSendsAs, keepsStatus, transcodeTo, ...rest } = station;
   const { aeTitle, host, port, kind, ...names } = rest;
   return {
     aeTitle,
@@ -62,6 +62,7 @@ export function briefStation(station: Station): StationInput {
     ...(archive ? {} : { archive }),
     ...(alsoSendsAs.length > 0 ? { alsoSendsAs: [...alsoSendsAs] } : {}),
     ...(keepsStatus === keepsStatusByDefault(kind) ? {} : { keepsStatus }),
+    ...(transcodeTo === undefined ? {} : { transcodeTo: [...transcodeTo] }),
   };
 }
 

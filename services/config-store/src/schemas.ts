@@ -113,6 +113,15 @@ const stationFields = {
       description: 'Associations to it that objects are sent over at once; default: as the edge is set up',
     }),
   ),
+  transcodeTo: Type.Optional(
+    Type.Array(Type.String({ pattern: '^1\\.2\\.840\\.10008\\.1\\.2(\\.1(\\.99)?)?$' }), {
+      maxItems: 3,
+      uniqueItems: true,
+      description:
+        'Implicit, Explicit or Deflated Explicit VR Little Endian, best first: what objects are converted to that it does ' +
+        'not take as they are; default: none',
+    }),
+  ),
 };
 export const stationEntity = Type.Object(
   { aeTitle: aeTitleSchema, ...stationFields },

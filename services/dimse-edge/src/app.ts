@@ -44,6 +44,8 @@ import type { Comparisons } from './same-content.ts';
 import { createSpool } from './spool.ts';
 import { openTls } from './tls.ts';
 import type { EdgeTls } from './tls.ts';
+import { createTranscoder } from './transcoder.ts';
+import type { Transcoder } from './transcoder.ts';
 import { turns } from './turns.ts';
 
 export { limitSettings } from './association-limits.ts';
@@ -130,7 +132,14 @@ export async function startDimseEdge(parts: DimseEdgeParts): Promise<DimseEdge> 
       now: () => new Date(),
     });
     started.push(['storage commitment', () => reports.stop()]);
+    const transcoder = createTranscoder({
+      directory: store.incoming,
+      bytesMax: config.TRANSCODE_MIB_MAX * 1024 * 1024,
+      timeoutMs: config.TRANSCODE_TIMEOUT_MS,
+    });
+    started.push(['transcoder', () => transcoder.stop()]);
     const { handlers, jobs, requestParts, destinations } = wire(parts, {
+      transcoder,
       disk,
       store,
       comparisons,
@@ -199,6 +208,7 @@ function wire(
   {
     disk,
     store,
+    transcoder,
     comparisons,
     outgoing,
     reports,
@@ -210,6 +220,7 @@ function wire(
   }: {
     readonly disk: Disk;
     readonly store: ObjectStore;
+    readonly transcoder: Transcoder;
     readonly comparisons: Comparisons;
     readonly outgoing: Outgoing;
     readonly reports: CommitmentReports;
@@ -235,6 +246,7 @@ function wire(
     configuration,
     eventLog,
     store,
+    transcoder,
     pulls,
     announcedPulls,
     metrics,

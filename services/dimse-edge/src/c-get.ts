@@ -4,12 +4,14 @@ import { stationOfAeTitle } from '@isthmus/domain';
 import type { LocatedInstance } from '@isthmus/domain';
 import { answerRetrieve } from './c-move.ts';
 import type { CMoveParts } from './c-move.ts';
-import { note, sendEach, sentBy, storedDataSet } from './send.ts';
+import { outgoingObject } from './outgoing-object.ts';
+import { note, sendEach, sentBy } from './send.ts';
 import type { Sender, Sent } from './send.ts';
 
 /**
  * Answers a C-GET: the same objects as for a C-MOVE, those that linked clusters bring included, on the association that
- * asked. An object whose class the peer does not take as SCP, or not in the transfer syntax that it came in, fails.
+ * asked. An object whose class the peer does not take as SCP, or not in the transfer syntax that it came in, fails;
+ * unless its station is configured for a conversion to one that it takes.
  */
 export async function* handleCGet(
   request: GetRequest,
@@ -18,7 +20,7 @@ export async function* handleCGet(
   const asker = stationOfAeTitle(parts.configuration(), request.association.callingAeTitle);
   return yield* answerRetrieve(request, parts, {
     operation: 'c-get',
-    sender: senderTo(request, parts),
+    sender: senderTo(request, asker?.transcodeTo ?? [], parts),
     notFrom: [asker?.cluster, asker?.aeTitle],
   });
 }
@@ -26,13 +28,23 @@ export async function* handleCGet(
 /** One is sent and answered while the next is read; the association does the rest in its order. */
 const underWayMax = 2;
 
-function senderTo(request: GetRequest, { store, metrics, log }: CMoveParts): Sender {
+function senderTo(
+  request: GetRequest,
+  transcodeTo: readonly string[],
+  { store, transcoder, metrics, log }: CMoveParts,
+): Sender {
   const { callingAeTitle } = request.association;
   const trySend = async (instance: LocatedInstance): Promise<Sent> => {
-    const { sopClassUid, sopInstanceUid, transferSyntaxUid, file } = instance;
+    const { sopClassUid, sopInstanceUid } = instance;
     try {
-      const dataSet = storedDataSet(store, file);
-      return sentBy(await request.store({ sopClassUid, sopInstanceUid, transferSyntaxUid, dataSet }));
+      const accepted = request.accepted(sopClassUid);
+      const outgoing = await outgoingObject(instance, accepted, transcodeTo, { store, transcoder });
+      const { transferSyntaxUid, dataSet, done } = outgoing;
+      try {
+        return sentBy(await request.store({ sopClassUid, sopInstanceUid, transferSyntaxUid, dataSet }));
+      } finally {
+        await done();
+      }
     } catch (error) {
       if (error instanceof DataSetSourceError)
         return { outcome: 'failed', why: 'The stored object cannot be read' };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { element, tags, uids } from '@isthmus/dicom';
 import { requestAssociation } from '@isthmus/dimse';
-import type { MoveOutcome } from '@isthmus/dimse';
+import type { MoveOutcome, SubOperationCounts } from '@isthmus/dimse';
 import type { DataSetJson } from '@isthmus/domain';
 import { eventually } from '@isthmus/testing';
 import { missingTool, runTool, startStoreScp } from '@isthmus/testing/dcmtk';
@@ -19,7 +19,11 @@ async function move(
   destinationAeTitle: string,
   level: string,
   keys: DataSetJson,
-  options: { readonly signal?: AbortSignal; readonly sopClassUid?: string } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly sopClassUid?: string;
+    readonly onPending?: (counts: SubOperationCounts) => void;
+  } = {},
 ): Promise<MoveOutcome> {
   const sopClassUid = options.sopClassUid ?? uids.StudyRootMove;
   const association = await requestAssociation({
@@ -31,7 +35,8 @@ async function move(
   });
   try {
     const identifier = { [tags.QueryRetrieveLevel]: element('CS', level), ...keys };
-    return await association.cMove({ sopClassUid, destinationAeTitle, identifier, signal: options.signal });
+    const { signal, onPending } = options;
+    return await association.cMove({ sopClassUid, destinationAeTitle, identifier, signal, onPending });
   } finally {
     await association.release();
   }
@@ -99,6 +104,50 @@ describe('C-MOVE', { skip: missingTool('storescp') }, () => {
     assert.deepEqual([outcome.counts.completed, outcome.counts.failed], [1, 1]);
     assert.deepEqual(outcome.failedSopInstanceUids, [explicit.sopInstanceUid]);
     await sameObjects(scp, [implicit]);
+  });
+
+  it('[R3] converts for a station that is configured so', async (test) => {
+    const edge = await startTestEdge(test);
+    const scp = await startStoreScp(test, { args: ['+xi'] });
+    const transcodeTo = [uids.DeflatedExplicitVrLittleEndian, uids.ImplicitVrLittleEndian];
+    await edge.station({ aeTitle: scp.aeTitle, port: scp.port, transcodeTo });
+    const [first, second] = [
+      { study: '1.2.5', instance: '1.2.5.1.1' },
+      { study: '1.2.5', instance: '1.2.5.1.2' },
+    ];
+    await storeAll(edge, [ctObject(first), ctObject(second, {}, uids.ImplicitVrLittleEndian)]);
+    const outcome = await move(edge, scp.aeTitle, 'STUDY', study('1.2.5'));
+    assert.deepEqual([outcome.status, outcome.counts.completed], [0x0000, 2]);
+    await sameObjects(
+      scp,
+      [first, second].map((one) => ctObject(one, {}, uids.ImplicitVrLittleEndian)),
+    );
+    // The copies are gone.
+    assert.deepEqual(
+      (await edge.files()).filter((file) => file.startsWith('incoming')),
+      [],
+    );
+  });
+
+  it('[R1] counts what was sent as it goes over several associations, never down', async (test) => {
+    const edge = await startTestEdge(test, { settings: { ASSOCIATIONS_PER_DESTINATION: '4' } });
+    const scp = await startStoreScp(test, { args: ['--fork'] });
+    await edge.station({ aeTitle: scp.aeTitle, port: scp.port });
+    const objects = Array.from({ length: 80 }, (_, n) =>
+      ctObject({ study: '1.2.5', instance: `1.2.5.1.${n}` }),
+    );
+    await storeAll(edge, objects);
+    const told: SubOperationCounts[] = [];
+    const outcome = await move(edge, scp.aeTitle, 'STUDY', study('1.2.5'), {
+      onPending: (one) => told.push(one),
+    });
+    assert.deepEqual([outcome.status, outcome.counts.completed, outcome.counts.failed], [0x0000, 80, 0]);
+    await sameObjects(scp, objects);
+    assert.ok(told.length > 0);
+    for (const [at, { completed, remaining }] of told.entries()) {
+      assert.equal(completed + (remaining ?? 0), 80);
+      assert.ok(completed >= (told[at - 1]?.completed ?? 0));
+    }
   });
 
   it('[R3] fails with A702 when the destination is not there', async (test) => {

@@ -10,10 +10,12 @@ import { travelOf } from './find-rows.ts';
 import { isRefusal, modelOf, scopeOfMove } from './identifier.ts';
 import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { Transcoder } from './transcoder.ts';
 
 export interface CMoveParts extends DeliverParts {
   readonly cluster: string;
   readonly store: Pick<ObjectStore, 'absolute'>;
+  readonly transcoder: Transcoder;
   readonly metrics: EdgeMetrics;
   readonly log: Log;
   /** Longest time that a C-MOVE takes, in ms. */

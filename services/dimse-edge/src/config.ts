@@ -220,6 +220,20 @@ export const dimseEdgeConfig = {
     max: 100_000,
     about: 'Requests for storage commitment that wait to be reported on; more are refused with 0213',
   }),
+  TRANSCODE_MIB_MAX: integer({
+    default: 512,
+    min: 1,
+    max: 2_048,
+    unit: 'MiB',
+    about: 'A larger object is not converted for a station with transcodeTo: it fails',
+  }),
+  TRANSCODE_TIMEOUT_MS: integer({
+    default: 60_000,
+    min: 100,
+    max: 3_600_000,
+    unit: 'ms',
+    about: 'Longest time that the conversion of one object takes',
+  }),
   STOP_GRACE_MS: integer({
     default: 20_000,
     min: 0,

@@ -13,6 +13,7 @@ import { createDestinations } from './destination.ts';
 import type { DestinationParts, Destinations } from './destination.ts';
 import { createEdgeMetrics } from './metrics.ts';
 import type { Sent } from './send.ts';
+import { createTranscoder } from './transcoder.ts';
 import { turns } from './turns.ts';
 import { workQueue } from './work-queue.ts';
 
@@ -35,11 +36,14 @@ let made = 0;
 
 async function bench(test: TestContext, options: Partial<DestinationParts> = {}): Promise<Bench> {
   const directory = await temporaryFolder(test);
+  const transcoder = createTranscoder({ directory, bytesMax: 1_000_000, timeoutMs: 10_000 });
+  test.after(() => transcoder.stop());
   const destinations = createDestinations({
     ourAeTitle: () => 'NORTH',
     store: { absolute: (file) => join(directory, file) },
     metrics: createEdgeMetrics('north'),
     log: quiet,
+    transcoder,
     sending: turns({ runningMax: 8, waitingMax: 8, what: 'destinations' }),
     associationsMax: 3,
     operationsInvokedMax: 1,
@@ -266,6 +270,41 @@ describe('sending to a destination', () => {
     assert.match(of(jpeg)?.why ?? '', /transfer syntaxes not supported/);
     assert.match(of(gone)?.why ?? '', /cannot be read/);
     assert.equal(peer.accepted, 1);
+  });
+
+  it('converts for a station that is configured so, only what it does not take as it is', async (test) => {
+    const { objects, send } = await bench(test);
+    const peer = await startStorePeer(test, {
+      // Two kinds are taken: CT in Implicit VR alone, MR in any.
+      admit: ({ contexts }) => ({
+        accept: true,
+        contexts: contexts.map(({ id, sopClassUid, transferSyntaxUids: [transferSyntaxUid = ''] }) =>
+          sopClassUid === uids.MRImageStorage || transferSyntaxUid === uids.ImplicitVrLittleEndian
+            ? { id, transferSyntaxUid }
+            : { id, reason: 4 },
+        ),
+      }),
+    });
+    const ct = await objects(3, {}, 0);
+    const mr = await objects(3, { sopClassUid: uids.MRImageStorage });
+    const jpeg = await objects(1, { transferSyntaxUid: jpegBaseline });
+    const all = [...ct, ...mr, ...jpeg];
+    const refused = await send(peer, all);
+    const failed = (sent: ReadonlyMap<string, Sent>): string[] =>
+      [...sent].flatMap(([uid, { outcome }]) => (outcome === 'failed' ? [uid] : [])).sort();
+    const uidsOf = (some: readonly LocatedInstance[]): string[] =>
+      some.map((one) => one.sopInstanceUid).sort();
+    assert.deepEqual(failed(refused), uidsOf([...ct, ...jpeg]));
+    peer.received.splice(0);
+
+    const transcodeTo = [uids.ExplicitVrLittleEndian, uids.ImplicitVrLittleEndian];
+    const sent = await send({ port: peer.port, transcodeTo }, all);
+    assert.deepEqual(failed(sent), uidsOf(jpeg));
+    assert.equal(peer.received.length, 6);
+    for (const one of mr) {
+      const came = peer.received.find(({ sopInstanceUid }) => sopInstanceUid === one.sopInstanceUid);
+      assert.ok(came?.dataSet.equals(bytesOf(one)), 'what was taken as it is stays as it is');
+    }
   });
 
   it('asks again when the peer is busy, and fails everything at once when it is not there', async (test) => {

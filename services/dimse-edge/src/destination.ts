@@ -1,17 +1,20 @@
 import { AssociationRejectedError, DataSetSourceError, NoPresentationContextError } from '@isthmus/dimse';
+import type { RequestedAssociation, ResponseOutcome } from '@isthmus/dimse';
 import type { LocatedInstance, Station } from '@isthmus/domain';
 import { sleep } from '@isthmus/service-kit';
 import type { Log } from '@isthmus/service-kit';
-import { TooMuchWaitingError } from './errors.ts';
+import { TooMuchWaitingError, TranscodeFailedError } from './errors.ts';
 import { Lane } from './lane.ts';
 import type { EdgeMetrics } from './metrics.ts';
 import type { ObjectStore } from './object-store.ts';
+import { outgoingObject } from './outgoing-object.ts';
 import { addressOf } from './outgoing.ts';
 import type { CallingTls } from './outgoing.ts';
 import { kindOf, proposalFor } from './proposal.ts';
 import type { Proposal } from './proposal.ts';
-import { note, sentBy, storedDataSet } from './send.ts';
+import { note, sentBy } from './send.ts';
 import type { Feed, Sender, Sent } from './send.ts';
+import type { Transcoder } from './transcoder.ts';
 import type { Turns } from './turns.ts';
 
 /** So many objects have to wait for each association beside the first. */
@@ -34,6 +37,7 @@ type MoveOriginator = { readonly aeTitle: string; readonly messageId: number };
 export interface DestinationParts {
   readonly ourAeTitle: () => string;
   readonly store: Pick<ObjectStore, 'absolute'>;
+  readonly transcoder: Transcoder;
   /** How stations with `tls` are called; without it they are not. */
   readonly tls?: CallingTls;
   readonly metrics: EdgeMetrics;
@@ -345,7 +349,7 @@ class Destination {
     const kinds = new Map(waiting.map((instance) => [kindOf(instance), instance]));
     const all = [...kinds.values()];
     const isNew = (instance: LocatedInstance): boolean => !standing.some((lane) => lane.fits(instance));
-    return proposalFor([...all.filter(isNew), ...all]);
+    return proposalFor([...all.filter(isNew), ...all], this.station.transcodeTo);
   }
 
   #notOpened(lane: Lane<Job>, error: Error): void {
@@ -420,20 +424,38 @@ class Destination {
 
   /** What became of it; `undefined` when it is to be sent again. Never rejects. */
   async #store(lane: Lane<Job>, job: Job): Promise<Sent | undefined> {
-    const { sopClassUid, sopInstanceUid, transferSyntaxUid, file } = job.instance;
-    const { moveOriginator } = job.delivery;
-    const dataSet = storedDataSet(this.#parts.store, file);
-    const object = { sopClassUid, sopInstanceUid, transferSyntaxUid, dataSet, moveOriginator };
     try {
-      return sentBy(await lane.use((association) => association.cStore(object)));
+      return sentBy(await lane.use((association) => this.#storeOn(association, job)));
     } catch (error) {
       const { message: why } = error as Error;
       if (error instanceof DataSetSourceError) {
         return { outcome: 'failed', why: 'The stored object cannot be read' };
       }
-      if (error instanceof NoPresentationContextError) return { outcome: 'failed', why };
+      if (error instanceof NoPresentationContextError || error instanceof TranscodeFailedError) {
+        return { outcome: 'failed', why };
+      }
       this.#lost(lane, error as Error);
       return job.tries >= triesMax ? { outcome: 'failed', why } : undefined;
+    }
+  }
+
+  async #storeOn(association: RequestedAssociation, { instance, delivery }: Job): Promise<ResponseOutcome> {
+    const { sopClassUid, sopInstanceUid } = instance;
+    const accepted = association.accepted(sopClassUid);
+    const transcodeTo = this.station.transcodeTo ?? [];
+    const outgoing = await outgoingObject(instance, accepted, transcodeTo, this.#parts);
+    const { transferSyntaxUid, dataSet, done } = outgoing;
+    try {
+      const { moveOriginator } = delivery;
+      return await association.cStore({
+        sopClassUid,
+        sopInstanceUid,
+        transferSyntaxUid,
+        dataSet,
+        moveOriginator,
+      });
+    } finally {
+      await done();
     }
   }
 

@@ -96,6 +96,18 @@ export class ServiceAnswerError extends Error {
   }
 }
 
+/** An object could not be converted to a transfer syntax that the destination takes. It was not sent; what is stored stays. */
+export class TranscodeFailedError extends Error {
+  readonly code = 'TRANSCODE_FAILED';
+  readonly remedy =
+    'Look at the object; raise TRANSCODE_MIB_MAX or TRANSCODE_TIMEOUT_MS if it is only large. Or let the station take it as it is.';
+
+  constructor(why: string) {
+    super(`it could not be converted: ${why}`);
+    this.name = 'TranscodeFailedError';
+  }
+}
+
 /** Tells a disk without room (ENOSPC, quota) from a disk that failed. */
 export function objectStoreError(cause: unknown): ObjectStoreFullError | ObjectStoreFailedError {
   if (cause instanceof ObjectStoreFullError || cause instanceof ObjectStoreFailedError) return cause;
