@@ -161,7 +161,7 @@ export const dimseEdgeConfig = {
     about: 'Associations to move destinations that are open at once; others wait',
   }),
   ASSOCIATIONS_PER_DESTINATION: integer({
-    default: 2,
+    default: 4,
     min: 1,
     max: 16,
     about:
