@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { requestSubjects, studySubject } from '@isthmus/domain';
 import type { ChangeEvent, LinkedUpdateAnswer, LinkedUpdateReceived } from '@isthmus/domain';
-import { sharedBySuite, startFederation, until } from '../test/clusters.ts';
+import { eventually } from '@isthmus/testing';
+import { sharedBySuite, startPair } from '../test/clusters.ts';
 import type { Cluster } from '../test/clusters.ts';
 import { changeEvent } from '../test/given-events.ts';
-import { studyAt } from '../test/reading.ts';
+import { studyAt, untilShown } from '../test/reading.ts';
+import type { TimelineBody } from '../test/reading.ts';
 import { batchFormat } from './batch.ts';
 import type { Batch } from './batch.ts';
 import { encodeLinkedUpdate } from './linked-update.ts';
@@ -15,8 +17,7 @@ describe('a linked update that comes in', { concurrency: false }, () => {
   const shared = sharedBySuite();
   after(shared.end);
   before(async () => {
-    const federation = await startFederation(shared, ['north', 'south'], [['north', 'south']]);
-    north = federation.cluster('north');
+    ({ north } = await startPair(shared));
     await north.configure('station', 'ARCHIVE', { ...third, aeTitle: 'ARCHIVE', kind: 'third-party' });
   });
   const third = { host: 'h', port: 104, tls: false, archive: false, alsoSendsAs: [], keepsStatus: true };
@@ -51,16 +52,14 @@ describe('a linked update that comes in', { concurrency: false }, () => {
     kind: 'event',
     event: changeEvent({ origin: 'south', path: ['south'], ...given }),
   });
-  const entries = async (study: string): Promise<{ type: string; effective: boolean; id: string }[]> => {
-    const { body } = await north.call('GET', `/api/v1/studies/${study}/timeline?all=true`);
-    return body.items;
-  };
+  const entries = async (study: string): Promise<TimelineBody['items']> =>
+    (await north.call<TimelineBody>('GET', `/api/v1/studies/${study}/timeline?all=true`)).body.items;
 
   it('[U1] is durable once 0000 is answered', async () => {
     const before = await north.eventLog.lastSequence('STUDY');
     assert.deepEqual(await send({ items: [event({ subject: '1.6.1' })] }), { status: 0 });
     assert.equal(await north.eventLog.lastSequence('STUDY'), before + 1);
-    await until('the place', async () => (await studyAt(north, '1.6.1'))?.patientLocation === 'WARD 7');
+    await untilShown(north, '1.6.1', { patientLocation: 'WARD 7' });
   });
 
   it('[O5] is refused from a station that is no linked cluster, or under another cluster’s name', async () => {
@@ -92,7 +91,7 @@ describe('a linked update that comes in', { concurrency: false }, () => {
   it('[U11] counts once when it comes twice', async () => {
     const items = [event({ subject: '1.6.4' })];
     for (let again = 0; again < 3; again++) assert.equal((await send({ items })).status, 0);
-    await until('the entry', async () => (await studyAt(north, '1.6.4')) !== undefined);
+    await eventually('the entry', () => studyAt(north, '1.6.4'));
     assert.equal((await entries('1.6.4')).length, 1);
   });
 
@@ -108,7 +107,7 @@ describe('a linked update that comes in', { concurrency: false }, () => {
     const novel = { ...given.event, novelty: { a: 1 } };
     assert.equal((await send({ items: [{ kind: 'event', event: novel }] })).status, 0);
     const stored = await north.eventLog.lastOf('STUDY', studySubject('1.6.5'));
-    await until('the place', async () => (await studyAt(north, '1.6.5'))?.patientLocation === 'WARD 7');
+    await untilShown(north, '1.6.5', { patientLocation: 'WARD 7' });
     assert.deepEqual(stored?.event, novel);
     assert.equal((await entries('1.6.5'))[0]?.type, 'HologramRotated');
   });
@@ -136,7 +135,7 @@ describe('a linked update that comes in', { concurrency: false }, () => {
         status: 0,
       },
     );
-    await until('what came after it', async () => (await studyAt(north, '1.6.7'))?.studyStatus === 'READ');
+    await untilShown(north, '1.6.7', { studyStatus: 'READ' });
     assert.equal((await studyAt(north, '1.6.7'))?.patientLocation, odd);
     assert.equal((await studyAt(north, '1.6.7'))?.patient.id, long);
   });
@@ -166,9 +165,9 @@ describe('a linked update that comes in', { concurrency: false }, () => {
     const off = { in: false, out: true };
     for (const change of [{ enabled: false }, { updates: off }]) {
       await north.link('south', change);
-      await until('C104', async () => (await send({ items: [] })).status === 0xc104);
+      await eventually('C104', async () => (await send({ items: [] })).status === 0xc104);
     }
     await north.link('south');
-    await until('0000', async () => (await send({ items: [] })).status === 0);
+    await eventually('0000', async () => (await send({ items: [] })).status === 0);
   });
 });

@@ -1,30 +1,32 @@
 import { configSubject, instanceSubject } from '@isthmus/domain';
-import type { ConfigurationChange, ConfigurationKind, Link, LinkSwitch, Station } from '@isthmus/domain';
+import type {
+  ConfigurationChange,
+  ConfigurationKind,
+  Link,
+  LinkSwitch,
+  Station,
+  StudyView,
+} from '@isthmus/domain';
 import { connectEventLog } from '@isthmus/event-log';
 import type { EventLog } from '@isthmus/event-log';
 import { connectPostgres, createLog, newUuid, readConfig } from '@isthmus/service-kit';
 import type { Database } from '@isthmus/service-kit';
-import { testServers } from '@isthmus/testing';
-import type { TestServers } from '@isthmus/testing';
+import { eventually, requestJson, testServers } from '@isthmus/testing';
+import type { JsonAnswer, TestContextLike, TestServers } from '@isthmus/testing';
+import type { Static } from 'typebox';
 import { startUpdateRelay, updateRelayConfig } from '../src/app.ts';
 import type { UpdateRelay } from '../src/app.ts';
+import type { LinkStatusAnswer, StudyAnswer } from '../src/schemas.ts';
 import type { RelayTables } from '../src/tables.ts';
 import { createBridge } from './bridge.ts';
 import type { Bridge, BridgeEnd } from './bridge.ts';
 import { instanceStored } from './objects.ts';
 import type { TestObject } from './objects.ts';
 
-/** What of `node:test`'s context is used. */
-interface TestContextLike {
-  after(cleanUp: () => Promise<void>): void;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly body: any;
-}
+/** A study as REST gives it: the schema leaves open what may grow. */
+export type StudyBody = Static<typeof StudyAnswer> &
+  StudyView & { readonly modalities: readonly string[]; readonly instanceCount: number };
+export type LinkStatusBody = Static<typeof LinkStatusAnswer>;
 
 /** One cluster: real nats-server, real PostgreSQL, a real relay; its edge is the bridge. */
 export interface Cluster extends BridgeEnd {
@@ -38,7 +40,12 @@ export interface Cluster extends BridgeEnd {
   store(...objects: readonly TestObject[]): Promise<void>;
   /** Whole copies of these objects arrive by C-MOVE from a linked cluster. */
   pull(from: string, ...objects: readonly TestObject[]): Promise<void>;
-  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  call<Body = StudyBody>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<JsonAnswer<Body>>;
   configure(kind: ConfigurationKind, name: string, value: unknown): Promise<void>;
   link(peer: string, more?: Partial<Link>): Promise<void>;
 }
@@ -47,6 +54,13 @@ export interface Federation {
   readonly bridge: Bridge;
   /** @throws When there is none of that name. */
   cluster(id: string): Cluster;
+}
+
+/** Two clusters that are linked. */
+export interface Pair {
+  readonly federation: Federation;
+  readonly north: Cluster;
+  readonly south: Cluster;
 }
 
 export const on: LinkSwitch = { in: true, out: true };
@@ -124,7 +138,7 @@ export async function startFederation(
     }
   }
   for (const [a, b] of links) {
-    await until(
+    await eventually(
       `${a} and ${b} to hear of each other`,
       async () => (await reachable(cluster(a), b)) && reachable(cluster(b), a),
     );
@@ -132,8 +146,14 @@ export async function startFederation(
   return { bridge, cluster };
 }
 
+/** Starts two linked clusters, `north` and `south`. */
+export async function startPair(test: TestContextLike, settings: Record<string, string> = {}): Promise<Pair> {
+  const federation = await startFederation(test, ['north', 'south'], [['north', 'south']], settings);
+  return { federation, north: federation.cluster('north'), south: federation.cluster('south') };
+}
+
 async function reachable(cluster: Cluster, peer: string): Promise<boolean> {
-  const { status, body } = await cluster.call('GET', `/api/v1/links/${peer}/status`);
+  const { status, body } = await cluster.call<LinkStatusBody>('GET', `/api/v1/links/${peer}/status`);
   return status === 200 && body.reachable;
 }
 
@@ -208,7 +228,8 @@ async function startCluster(test: TestContextLike, id: string, shared: Shared): 
     pull: async (from, ...objects) => {
       for (const object of objects) await append(object, from);
     },
-    call: (method, path, body, headers) => call(cluster.relay().address, method, path, body, headers),
+    call: (method, path, body, headers) =>
+      requestJson(method, `${cluster.relay().address}${path}`, body, headers),
     configure: async (kind, name, value) => {
       const version = (shared.counters.get(`${id} ${kind} ${name}`) ?? 0) + 1;
       shared.counters.set(`${id} ${kind} ${name}`, version);
@@ -239,30 +260,4 @@ function configurationChanged(cluster: string, data: ConfigurationChange): Param
     v: 1,
     data,
   };
-}
-
-async function call(
-  address: string,
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
-  const answer = await fetch(`${address}${path}`, {
-    method,
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, body: text === '' ? undefined : JSON.parse(text) };
-}
-
-/** Waits for a condition. @throws After 15 s, naming what was waited for. */
-export async function until(what: string, holds: () => Promise<unknown>, deadlineMs = 15_000): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  for (;;) {
-    if (await holds()) return;
-    if (performance.now() > deadline) throw new Error(`waited ${deadlineMs} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -1,8 +1,11 @@
+import assert from 'node:assert/strict';
 import { studyView } from '@isthmus/domain';
 import type { RegisterMap, StudyView } from '@isthmus/domain';
+import { eventually } from '@isthmus/testing';
 import { sql } from 'kysely';
-import type { Cluster, Federation } from './clusters.ts';
-import { until } from './clusters.ts';
+import type { Static } from 'typebox';
+import type { TimelineAnswer, UpdatesAnswer } from '../src/schemas.ts';
+import type { Cluster, Federation, LinkStatusBody } from './clusters.ts';
 import type { TestObject } from './objects.ts';
 
 /** A study as this cluster's relay has it, from its tables; undefined when it has never heard of it. */
@@ -17,6 +20,19 @@ export async function studyAt(cluster: Cluster, uid: string): Promise<StudyView 
     registers: RegisterMap;
   }>`select key, registers from patient_state`.execute(cluster.db);
   return studyView(registers, Object.fromEntries(patients.rows.map((row) => [row.key, row.registers])));
+}
+
+/** Waits until this cluster's relay shows the study with these values. */
+export async function untilShown(
+  cluster: Cluster,
+  uid: string,
+  values: Partial<Pick<StudyView, 'homeCluster' | 'patientLocation' | 'reportStatus' | 'studyStatus'>>,
+): Promise<void> {
+  await eventually(`${JSON.stringify(values)} of ${uid} at ${cluster.id}`, async () => {
+    const study = await studyAt(cluster, uid);
+    assert.partialDeepStrictEqual(study, values);
+    return study;
+  });
 }
 
 export async function digestAt(cluster: Cluster, uid: string): Promise<string> {
@@ -34,10 +50,20 @@ export async function localObjects(cluster: Cluster, uid: string): Promise<strin
   return found.rows.map((row) => row.sop);
 }
 
-export async function timelineTypes(cluster: Cluster, uid: string): Promise<string[]> {
-  const { body } = await cluster.call('GET', `/api/v1/studies/${uid}/timeline?limit=1000`);
-  return body.items.map((item: { type: string }) => item.type);
+export type TimelineBody = Static<typeof TimelineAnswer>;
+
+/** How many entries of this type the timeline of a study has. */
+export async function timelineCount(cluster: Cluster, uid: string, type: string): Promise<number> {
+  const { body } = await cluster.call<TimelineBody>('GET', `/api/v1/studies/${uid}/timeline?limit=1000`);
+  return body.items.filter((item) => item.type === type).length;
 }
+
+/** What the relay says of its updates over the link to a peer. */
+export async function linkUpdates(cluster: Cluster, peer: string): Promise<LinkStatusBody['updates']> {
+  return (await cluster.call<LinkStatusBody>('GET', `/api/v1/links/${peer}/status`)).body.updates;
+}
+
+export type UpdatesBody = Static<typeof UpdatesAnswer>;
 
 /** Waits until nothing is queued anywhere and all holders have equal digests of the study. */
 export async function untilSettled(
@@ -45,7 +71,7 @@ export async function untilSettled(
   names: readonly string[],
   uid: string,
 ): Promise<void> {
-  await until(`equal state of ${uid} at ${names.join(', ')}`, async () => {
+  await eventually(`equal state of ${uid} at ${names.join(', ')}`, async () => {
     const digests = await Promise.all(names.map((name) => digestAt(federation.cluster(name), uid)));
     return digests[0] !== '' && new Set(digests).size === 1;
   });
@@ -60,14 +86,11 @@ export async function shareStudy(
   objects: readonly TestObject[],
 ): Promise<void> {
   await federation.cluster(home).store(...objects);
-  await until(
-    'the home to hold the study',
-    async () => (await studyAt(federation.cluster(home), uid))?.homeCluster === home,
-  );
+  await untilShown(federation.cluster(home), uid, { homeCluster: home });
   for (const other of others) await federation.cluster(other).pull(home, ...objects);
   const all = [home, ...others];
   for (const name of all) {
-    await until(`${name} to know every holder`, async () => {
+    await eventually(`${name} to know every holder`, async () => {
       const holders = (await studyAt(federation.cluster(name), uid))?.holders ?? [];
       return all.every((id) =>
         holders.some((one) => one.cluster === id && one.complete && one.instanceCount === objects.length),
@@ -83,7 +106,7 @@ export async function shareStudy(
 export async function untilIdle(federation: Federation, names: readonly string[]): Promise<void> {
   let idle = 0;
   let crossings = -1;
-  await until('silence', async () => {
+  await eventually('silence', async () => {
     const quiet = await Promise.all(names.map((name) => isIdle(federation.cluster(name))));
     const still = crossings === federation.bridge.crossings.length && !quiet.includes(false);
     crossings = federation.bridge.crossings.length;
@@ -98,6 +121,6 @@ async function isIdle(cluster: Cluster): Promise<boolean> {
       (select sequence from projection_checkpoint where name = 'studies') as checkpoint`.execute(cluster.db);
   const { rows = 0, checkpoint = 0 } = open.rows[0] ?? {};
   if (rows > 0 || (checkpoint ?? 0) < (await cluster.eventLog.lastSequence('STUDY'))) return false;
-  const { body } = await cluster.call('GET', '/api/v1/updates');
+  const { body } = await cluster.call<UpdatesBody>('GET', '/api/v1/updates');
   return body.items.length === 0;
 }
