@@ -57,6 +57,24 @@ describe('association pool', () => {
     assert.ok(acceptor.connections <= 2);
   });
 
+  it('falls back to the association that a peer grants, and remembers it for a while', async (t) => {
+    const { port, events } = await startAcceptor(t, { limits: { associationsMax: 1 } });
+    const rejected = () => events.filter(({ type }) => type === 'rejected').length;
+    const it = pool(t, { grantRememberedMs: 60_000 });
+    const held = Promise.withResolvers<void>();
+    const first = it.use(peer(port), async (one) => {
+      await held.promise;
+      return one.cEcho();
+    });
+    await eventually('the first', () => accepted(events) === 1);
+    const others = [1, 2, 3].map(() => it.use(peer(port), (one) => one.cEcho()));
+    await eventually('the others to be rejected', () => rejected() === 3);
+    const later = it.use(peer(port), (one) => one.cEcho());
+    held.resolve();
+    for (const { status } of await Promise.all([first, ...others, later])) assert.equal(status, 0);
+    assert.deepEqual([accepted(events), rejected(), it.open], [1, 3, 1]);
+  });
+
   it('closes one for other contexts to make room', async (t) => {
     const { port, events } = await startAcceptor(t);
     const it = pool(t, { associationsPerPeerMax: 1 });

@@ -1,4 +1,9 @@
-import { AssociationAbortedError, AssociationLostError, PoolExhaustedError } from './errors.ts';
+import {
+  AssociationAbortedError,
+  AssociationLostError,
+  AssociationRejectedError,
+  PoolExhaustedError,
+} from './errors.ts';
 import type { RequestedAssociation } from './requested-association.ts';
 import { requestAssociation } from './requestor.ts';
 import type { ContextProposal, RequestAssociationOptions } from './requestor.ts';
@@ -15,6 +20,8 @@ export interface AssociationPoolOptions {
   readonly waitersMax?: number;
   /** How long a call waits for a free association. Default 60,000. */
   readonly waitMs?: number;
+  /** How long it is remembered that a peer rejected an association beside those that stood. Default 600,000. */
+  readonly grantRememberedMs?: number;
   /** How associations are opened; default `requestAssociation`. */
   readonly request?: (options: RequestAssociationOptions) => Promise<RequestedAssociation>;
 }
@@ -22,7 +29,8 @@ export interface AssociationPoolOptions {
 export interface AssociationPool {
   /**
    * Runs `work` on an association that is its own meanwhile: an idle one to this peer when all proposed
-   * contexts were proposed on it too, else a new one; waits when the peer has its maximum. When a kept
+   * contexts were proposed on it too, else a new one; waits when the peer has its maximum: ours, or those that
+   * stood when it rejected one more. When a kept
    * association turns out to be dead before the peer has answered anything, `work` is run once more on a
    * fresh one, so it must bear that.
    *
@@ -49,6 +57,9 @@ interface Peer {
   readonly name: string;
   /** Opening, in use and idle. */
   count: number;
+  /** Of those, the peer has accepted so many. */
+  standing: number;
+  granted: { readonly max: number; readonly until: number };
   readonly idle: Pooled[];
   readonly waiters: { wake: () => void; fail: (error: Error) => void }[];
 }
@@ -63,6 +74,7 @@ class Pool implements AssociationPool {
   readonly #idleMs: number;
   readonly #waitersMax: number;
   readonly #waitMs: number;
+  readonly #grantRememberedMs: number;
   readonly #request: (options: RequestAssociationOptions) => Promise<RequestedAssociation>;
   /** By name. Peers are configured systems, so few that none is ever taken out. */
   readonly #peers = new Map<string, Peer>();
@@ -74,6 +86,7 @@ class Pool implements AssociationPool {
     this.#idleMs = options.idleMs ?? 10_000;
     this.#waitersMax = options.waitersMax ?? 256;
     this.#waitMs = options.waitMs ?? 60_000;
+    this.#grantRememberedMs = options.grantRememberedMs ?? 600_000;
     this.#request = options.request ?? requestAssociation;
   }
 
@@ -112,8 +125,7 @@ class Pool implements AssociationPool {
     options: RequestAssociationOptions,
     work: (association: RequestedAssociation) => Promise<T>,
   ): Promise<T> {
-    const kept = await this.#acquire(peer, options);
-    const pooled = kept ?? (await this.#openFor(peer, options));
+    const { kept, pooled } = await this.#obtain(peer, options);
     const answersBefore = pooled.association.responsesReceived;
     try {
       return await work(pooled.association);
@@ -145,6 +157,29 @@ class Pool implements AssociationPool {
     }
   }
 
+  /** A kept association, or a new one; when the peer does not grant that beside others, one of those in its turn. */
+  async #obtain(
+    peer: Peer,
+    options: RequestAssociationOptions,
+  ): Promise<{ kept: Pooled | undefined; pooled: Pooled }> {
+    for (;;) {
+      const kept = await this.#acquire(peer, options);
+      if (kept !== undefined) return { kept, pooled: kept };
+      try {
+        return { kept, pooled: await this.#openFor(peer, options) };
+      } catch (error) {
+        const others = peer.standing;
+        if (!(error instanceof AssociationRejectedError) || others === 0) throw error;
+        peer.granted = { max: others, until: performance.now() + this.#grantRememberedMs };
+      }
+    }
+  }
+
+  #maxOf({ granted }: Peer): number {
+    if (performance.now() >= granted.until) return this.#associationsPerPeerMax;
+    return Math.min(granted.max, this.#associationsPerPeerMax);
+  }
+
   /** A kept association, or `undefined` with the right to open one (already counted). */
   async #acquire(peer: Peer, options: RequestAssociationOptions): Promise<Pooled | undefined> {
     const deadline = performance.now() + this.#waitMs;
@@ -158,12 +193,12 @@ class Pool implements AssociationPool {
         this.#freed(peer);
         continue;
       }
-      if (peer.count >= this.#associationsPerPeerMax) {
+      if (peer.count >= this.#maxOf(peer)) {
         // One for other contexts has to make room.
         const other = peer.idle.shift();
         if (other !== undefined) this.#close(peer, other).catch(() => undefined);
       }
-      if (peer.count < this.#associationsPerPeerMax) {
+      if (peer.count < this.#maxOf(peer)) {
         peer.count += 1;
         return undefined;
       }
@@ -197,6 +232,8 @@ class Pool implements AssociationPool {
   async #openFor(peer: Peer, options: RequestAssociationOptions): Promise<Pooled> {
     try {
       const association = await this.#request(options);
+      peer.standing += 1;
+      void association.closed.then(() => (peer.standing -= 1));
       return { association, contexts: options.contexts, idleTimer: undefined };
     } catch (error) {
       this.#freed(peer);
@@ -239,7 +276,7 @@ class Pool implements AssociationPool {
     const name = `${callingAeTitle}→${calledAeTitle}@${host}:${port}`;
     let peer = this.#peers.get(name);
     if (peer === undefined) {
-      peer = { name, count: 0, idle: [], waiters: [] };
+      peer = { name, count: 0, standing: 0, granted: { max: Infinity, until: 0 }, idle: [], waiters: [] };
       this.#peers.set(name, peer);
     }
     return peer;
