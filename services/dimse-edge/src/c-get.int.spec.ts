@@ -69,6 +69,19 @@ describe('[R1] C-GET', () => {
     assert.equal((await get(edge, 'STRANGER')).outcome, undefined);
   });
 
+  it('converts for a station that is configured so, and fails what it does not take otherwise', async (test) => {
+    const edge = await startTestEdge(test);
+    const names = { study: '1.2.9', instance: '1.2.9.1.1' };
+    await storeAll(edge, [ctObject(names, {}, uids.ImplicitVrLittleEndian)]);
+    await edge.station({ aeTitle: 'WORKSTATION', port: 0 });
+    const refused = await get(edge);
+    assert.deepEqual([refused.outcome?.status, refused.outcome?.counts.failed], [0xa702, 1]);
+    await edge.station({ aeTitle: 'WORKSTATION', port: 0, transcodeTo: [uids.ExplicitVrLittleEndian] });
+    const { outcome, received } = await get(edge);
+    assert.deepEqual([outcome?.status, outcome?.counts.completed], [0x0000, 1]);
+    assert.deepEqual(inHex(received), inHex([ctObject(names).dataSet]));
+  });
+
   it('first brings what a linked cluster has', async (test) => {
     const north = await startTestEdge(test);
     const south = await startTestEdge(test, { cluster: 'south' });

@@ -54,6 +54,18 @@ describe('turns', () => {
     (await third)();
   });
 
+  it('are taken at once or not at all, and are wanted while somebody waits', async () => {
+    const one = turns({ runningMax: 1, waitingMax: 1, what: 'tests' });
+    const release = one.takeNow();
+    assert.equal(one.takeNow(), undefined);
+    assert.equal(one.isWanted, false);
+    const waiting = one.take();
+    assert.equal(one.isWanted, true);
+    release?.();
+    (await waiting)();
+    assert.equal(one.isWanted, false);
+  });
+
   it('are given up when the signal is aborted', async () => {
     const one = turns({ runningMax: 1, waitingMax: 1, what: 'tests' });
     const release = await one.take();
@@ -78,6 +90,36 @@ describe('a work queue', () => {
     const taken = [];
     for (let n = 0; n < 3; n++) taken.push(await queue.take({ waitMs: 1_000, signal }));
     assert.deepEqual(taken, [{ n: 1 }, { n: 2 }, 'closed']);
+  });
+
+  it('gives the first that fits at once, and tells its listeners of every change', () => {
+    const queue = workQueue<{ n: number }>();
+    let changes = 0;
+    const stopListening = queue.onChange(() => (changes += 1));
+    for (const n of [1, 2, 3]) queue.push({ n });
+    assert.deepEqual(
+      queue.takeNow(({ n }) => n > 1),
+      { n: 2 },
+    );
+    assert.equal(
+      queue.takeNow(({ n }) => n > 3),
+      undefined,
+    );
+    assert.deepEqual([queue.takeNow(), queue.takeNow(), queue.takeNow()], [{ n: 1 }, { n: 3 }, undefined]);
+    assert.equal(queue.isClosed, false);
+    queue.close();
+    stopListening();
+    queue.push({ n: 4 });
+    assert.deepEqual([changes, queue.isClosed], [4, true]);
+  });
+
+  it('serves several takers', async () => {
+    const queue = workQueue<{ n: number }>();
+    const taking = [1, 2].map(() => queue.take({ waitMs: 10_000, signal }));
+    queue.push({ n: 1 });
+    queue.push({ n: 2 });
+    const taken = await Promise.all(taking);
+    assert.equal(taken.filter((one) => typeof one === 'object').length, 2);
   });
 
   it('wakes its taker, and lets it go when nothing comes or all is called off', async () => {
